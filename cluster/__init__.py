@@ -1,0 +1,1 @@
+"""The front door: job files, the command line, launching, reports, and the YAML that describes clusters."""

@@ -1,0 +1,1 @@
+"""The command line, a command a file. Nothing heavy is imported before a command runs."""

@@ -1,0 +1,39 @@
+"""``saccade predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from saccade.cluster.cli.examples import examples
+from saccade.cluster.cli.output import json_option, print_json, print_table, quiet_stdout
+from saccade.cluster.cli.run_folder import existing_run
+
+
+@click.command(
+    epilog=examples(
+        "saccade predict runs/demo --data data/demo --output next.parquet",
+        "saccade predict runs/demo --data 'new/*.parquet' --output next.parquet --top-k 20",
+    )
+)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--data", required=True, metavar="PATH", help="Parquet file, folder, glob or address of the rows.")
+@click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Parquet file to write.")
+@click.option("--top-k", type=click.IntRange(min=1), default=10, show_default=True, help="Answers a row.")
+@json_option
+def predict(run: Path, data: str, output: Path, top_k: int, as_json: bool) -> None:
+    """Apply a trained run to new rows.
+
+    RUN is the run's folder; its best checkpoint is used. Writes one row for each row of the data, with the best answers
+    and their scores.
+    """
+    with quiet_stdout(as_json):
+        folder = existing_run(run)
+        from saccade.cluster.training.predict import predict as apply
+
+        result = apply(folder, data, output, top_k)
+    if as_json:
+        print_json(result)
+    else:
+        print_table(result)

@@ -1,0 +1,20 @@
+"""The section ``checkpoint``: how often to save, and how many to keep."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from saccade.cluster.job.section import Section
+
+
+class Checkpoint(Section):
+    """How often to save, and how many to keep."""
+
+    every_seconds: float = Field(default=60.0, gt=0)
+    """Seconds from one checkpoint to the next; each epoch's evaluation saves one too."""
+
+    keep_last: int = Field(default=2, ge=1)
+    """How many of the newest are kept."""
+
+    keep_best: int = Field(default=1, ge=0)
+    """How many of the best by evaluate.select are kept besides."""

@@ -1,0 +1,72 @@
+"""The section ``data``: which rows and columns a task reads."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from saccade.cluster.job.section import Section
+
+
+class Data(Section):
+    """The keys of every task's data."""
+
+    path: str = Field(min_length=1)
+    """A Parquet file, folder or glob, or the address of one (s3://…). A folder with train, valid and test folders in it
+    has those splits."""
+
+    window: int = Field(default=4096, ge=1)
+    """Rows that are shuffled, sorted by length and cut into micro-batches together."""
+
+
+class NextItemData(Data):
+    """Histories of users, in time order."""
+
+    max_length: int = Field(default=200, ge=1)
+    """Only this many of a history's last items are used."""
+
+    user: str = "user_id"
+    """Column of the user's id: integers."""
+
+    history: str = "history"
+    """Column of the item ids in time order: a list of integers >= 0."""
+
+
+class TextClassificationData(Data):
+    """Labelled texts."""
+
+    max_length: int = Field(default=64, ge=1)
+    """Only this many of a text's first tokens are used."""
+
+    text: str = "text"
+    """Column of the text: strings."""
+
+    label: str = "label"
+    """Column of the label: integers from 0."""
+
+    vocabulary: int = Field(default=8000, ge=256)
+    """Largest number of tokens of the tokenizer, which is trained on the training split."""
+
+
+class SpeechClassificationData(Data):
+    """Labelled recordings."""
+
+    max_length: int = Field(default=500, ge=1)
+    """Only this many of a recording's first frames are used (a frame every hop_ms)."""
+
+    audio: str = "audio"
+    """Column of the samples: a list of floats in -1 .. 1."""
+
+    label: str = "label"
+    """Column of the label: integers from 0."""
+
+    sampling_rate: int = Field(default=8000, ge=1000)
+    """Samples a second (Hz)."""
+
+    mels: int = Field(default=40, ge=1)
+    """Mel bands of a frame."""
+
+    frame_ms: float = Field(default=25.0, gt=0)
+    """Length of a frame's window in milliseconds."""
+
+    hop_ms: float = Field(default=10.0, gt=0)
+    """Time from one frame to the next in milliseconds."""

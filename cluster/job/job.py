@@ -1,0 +1,118 @@
+"""The whole job: its sections, which of them a task takes, and the checks that need more than one section."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, TypeAdapter, model_validator
+from pydantic_core import PydanticCustomError
+
+from saccade.cluster.job.checkpoint import Checkpoint
+from saccade.cluster.job.data import Data, NextItemData, SpeechClassificationData, TextClassificationData
+from saccade.cluster.job.engine import Engine
+from saccade.cluster.job.evaluate import ClassificationEvaluate, Evaluate, NextItemEvaluate
+from saccade.cluster.job.loss import CrossEntropy, NextItemLoss, SampledSoftmax
+from saccade.cluster.job.model import Network, SasRec, SpeechEncoder, TextEncoder
+from saccade.cluster.job.optimizer import Optimizer
+from saccade.cluster.job.run import Run
+from saccade.cluster.job.section import Section
+from saccade.cluster.job.tables import NextItemTables, NoTables, TextTables
+from saccade.cluster.job.train import Train
+from saccade.cluster.job.wandb import Wandb
+
+
+class Job(Section):
+    """Everything about a run. The task decides which data, model, tables, loss and evaluation it takes.
+
+    Code that needs a task's own keys narrows with ``isinstance(job, NextItemJob)``.
+    """
+
+    task: str
+    """The problem to solve; it decides which other keys there are."""
+
+    run: Run = Run()
+    data: Data
+    model: Network
+    tables: Section
+    loss: Section
+    optimizer: Optimizer = Optimizer()
+    train: Train = Train()
+    engine: Engine = Engine()
+    evaluate: Evaluate
+    checkpoint: Checkpoint = Checkpoint()
+    wandb: Wandb = Wandb()
+
+    @model_validator(mode="after")
+    def _lanes_fit_workers(self) -> Job:
+        lanes, workers = self.train.micro_batches, self.run.workers
+        if self.engine.name == "hybrid" and lanes % workers:
+            message = (
+                "train.micro_batches={lanes} can't be dealt to run.workers={workers}: choose a multiple of {workers}"
+            )
+            raise PydanticCustomError("job", message, {"lanes": lanes, "workers": workers})
+        return self
+
+    def resolved(self, directory: Path) -> Job:
+        """The same job with ``data.path`` and ``run.storage`` absolute, taken relative to ``directory``.
+
+        Workers run in directories of their own, so the launcher resolves paths first. Addresses (``s3://…``) stay.
+        """
+        data = self.data.model_copy(update={"path": _absolute(self.data.path, directory)})
+        run = self.run.model_copy(update={"storage": _absolute(self.run.storage, directory)})
+        return self.model_copy(update={"data": data, "run": run})
+
+
+class NextItemJob(Job):
+    """Recommend the next item of a history."""
+
+    task: Literal["next_item"]
+    """The problem to solve; it decides which other keys there are."""
+
+    data: NextItemData
+    model: SasRec = SasRec()
+    tables: NextItemTables = NextItemTables()
+    loss: NextItemLoss = SampledSoftmax()
+    evaluate: NextItemEvaluate = NextItemEvaluate()
+
+
+class TextClassificationJob(Job):
+    """Give a text one of several labels."""
+
+    task: Literal["text_classification"]
+    """The problem to solve; it decides which other keys there are."""
+
+    data: TextClassificationData
+    model: TextEncoder = TextEncoder()
+    tables: TextTables = TextTables()
+    loss: CrossEntropy = CrossEntropy()
+    evaluate: ClassificationEvaluate = ClassificationEvaluate()
+
+
+class SpeechClassificationJob(Job):
+    """Give a recording one of several labels."""
+
+    task: Literal["speech_classification"]
+    """The problem to solve; it decides which other keys there are."""
+
+    data: SpeechClassificationData
+    model: SpeechEncoder = SpeechEncoder()
+    tables: NoTables = NoTables()
+    loss: CrossEntropy = CrossEntropy()
+    evaluate: ClassificationEvaluate = ClassificationEvaluate()
+
+
+AnyJob: TypeAlias = Annotated[
+    NextItemJob | TextClassificationJob | SpeechClassificationJob, Field(discriminator="task")
+]
+JOB_ADAPTER: TypeAdapter[NextItemJob | TextClassificationJob | SpeechClassificationJob] = TypeAdapter(AnyJob)
+TASKS: Mapping[str, type[Job]] = {
+    "next_item": NextItemJob,
+    "text_classification": TextClassificationJob,
+    "speech_classification": SpeechClassificationJob,
+}
+
+
+def _absolute(path: str, directory: Path) -> str:
+    return path if "://" in path else str((directory / Path(path).expanduser()).absolute())

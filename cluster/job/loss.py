@@ -1,0 +1,71 @@
+"""The section ``loss``: what training makes small."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from saccade.cluster.job.section import Section
+
+
+class SampledSoftmax(Section):
+    """Softmax over the target and negatives drawn uniformly, shared by a micro-batch."""
+
+    name: Literal["sampled_softmax"] = "sampled_softmax"
+    """The loss."""
+
+    negatives: int = Field(default=256, ge=1)
+    """Items drawn for a micro-batch."""
+
+    temperature: float = Field(default=1.0, gt=0)
+    """Scores are divided by it."""
+
+
+class BinaryCrossEntropy(Section):
+    """Binary cross-entropy of the target and of negatives drawn for each position."""
+
+    name: Literal["bce"] = "bce"
+    """The loss."""
+
+    negatives: int = Field(default=1, ge=1)
+    """Items drawn for a position."""
+
+
+class GeneralizedBinaryCrossEntropy(Section):
+    """gBCE: binary cross-entropy corrected for the overconfidence that sampling brings."""
+
+    name: Literal["gbce"] = "gbce"
+    """The loss."""
+
+    negatives: int = Field(default=256, ge=1)
+    """Items drawn for a position."""
+
+    calibration: float = Field(default=0.75, ge=0, le=1)
+    """The paper's t: 0 is plain bce, 1 is fully calibrated."""
+
+
+class CrossEntropy(Section):
+    """Cross-entropy over the labels."""
+
+    name: Literal["cross_entropy"] = "cross_entropy"
+    """The loss."""
+
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the target's probability that is spread over all labels."""
+
+
+def _name(value: object) -> str | None:
+    """The union's tag; a section without a name is of the default kind."""
+    if isinstance(value, dict):
+        return value.get("name", "sampled_softmax") if isinstance(value.get("name", ""), str) else None
+    return getattr(value, "name", None)
+
+
+NextItemLoss = Annotated[
+    Annotated[SampledSoftmax, Tag("sampled_softmax")]
+    | Annotated[BinaryCrossEntropy, Tag("bce")]
+    | Annotated[GeneralizedBinaryCrossEntropy, Tag("gbce")],
+    Discriminator(_name),
+]
+"""The losses of next_item, told apart by their ``name``."""

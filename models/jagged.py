@@ -1,0 +1,145 @@
+"""Sequences of different lengths packed into one tensor, with no padding.
+
+Shape legend used throughout the package: B examples (rows), T tokens over all of them, D features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+Derived = TypeVar("Derived")
+
+
+class Layout:
+    """Where each example lies in a packed tensor; made once a batch and shared by every layer.
+
+    Index work that layers derive from it (``offsets``, ``example``, …) is computed on first use and kept.
+
+    Args:
+        lengths: [B] int64 on the host, each >= 0.
+        device: where the derived index tensors live.
+    """
+
+    def __init__(self, lengths: Tensor, device: torch.device | str = "cpu") -> None:
+        self.lengths = lengths
+        self.device = torch.device(device)
+        self.total = int(lengths.sum())
+        self.max_length = int(lengths.max()) if lengths.numel() else 0
+        self._derived: dict[Any, Any] = {}
+
+    def __len__(self) -> int:
+        return self.lengths.numel()
+
+    def __repr__(self) -> str:
+        return f"Layout({len(self)} examples, {self.total} tokens, longest {self.max_length}, {self.device})"
+
+    @cached_property
+    def host_offsets(self) -> Tensor:
+        """[B + 1] int64 on the host: example b is ``values[offsets[b]:offsets[b + 1]]``."""
+        offsets = torch.zeros(len(self) + 1, dtype=torch.int64)
+        torch.cumsum(self.lengths, 0, out=offsets[1:])
+        return offsets
+
+    @cached_property
+    def offsets(self) -> Tensor:
+        """[B + 1] int64 on the device."""
+        return self.host_offsets.to(self.device)
+
+    @cached_property
+    def example(self) -> Tensor:
+        """[T] int64 on the device: the example that each token belongs to."""
+        rows = torch.arange(len(self)).repeat_interleave(self.lengths, output_size=self.total)
+        return rows.to(self.device)
+
+    @cached_property
+    def position(self) -> Tensor:
+        """[T] int64 on the device: each token's place in its example, from 0."""
+        return torch.arange(self.total, device=self.device) - self.offsets[:-1][self.example]
+
+    @cached_property
+    def last(self) -> Tensor:
+        """[B] int64 on the device: the index of each example's last token; an empty example has no valid one."""
+        return self.offsets[1:] - 1
+
+    def derive(self, make: Callable[[Layout], Derived]) -> Derived:
+        """``make(self)``, computed once for this layout however many layers ask for it."""
+        if make not in self._derived:
+            self._derived[make] = make(self)
+        derived: Derived = self._derived[make]
+        return derived
+
+    def to(self, device: torch.device | str) -> Layout:
+        """The same layout with its derived tensors on ``device``."""
+        return self if self.device == torch.device(device) else Layout(self.lengths, device)
+
+
+@dataclass(frozen=True, eq=False)
+class Jagged:
+    """A batch of sequences of different lengths.
+
+    Attributes:
+        values: [T, ...] the tokens of all examples, one example after the other.
+        layout: which tokens are whose.
+    """
+
+    values: Tensor
+    layout: Layout
+
+    def __post_init__(self) -> None:
+        if self.values.shape[0] != self.layout.total:
+            raise ValueError(
+                f"Jagged: values have {self.values.shape[0]} tokens (shape {tuple(self.values.shape)}), "
+                f"but the layout's lengths sum to {self.layout.total}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.layout)
+
+    def with_values(self, values: Tensor) -> Jagged:
+        """The same layout over other values of [T, ...]."""
+        return Jagged(values, self.layout)
+
+    def to(self, device: torch.device | str) -> Jagged:
+        """A copy on ``device`` (itself where it is there already)."""
+        return Jagged(self.values.to(device), self.layout.to(device))
+
+    def take(self, examples: Tensor, last: int | None = None) -> Jagged:
+        """The chosen examples in the given order, each cut to its ``last`` tokens where that is set.
+
+        Args:
+            examples: [N] int64 on the host.
+            last: keep at most this many tokens from each example's end.
+        """
+        lengths = self.layout.lengths[examples]
+        ends = self.layout.host_offsets[1:][examples]
+        if last is not None:
+            lengths = lengths.clamp(max=last)
+        return self.slice(ends - lengths, lengths)
+
+    def slice(self, starts: Tensor, lengths: Tensor) -> Jagged:
+        """New examples, each a run of tokens of this one.
+
+        Args:
+            starts: [N] int64 on the host, the first token of each run in ``values``.
+            lengths: [N] int64 on the host.
+        """
+        layout = Layout(lengths, self.layout.device)
+        shift = (starts - layout.host_offsets[:-1]).repeat_interleave(lengths, output_size=layout.total)
+        index = torch.arange(layout.total) + shift
+        return Jagged(self.values[index.to(self.values.device)], layout)
+
+    def unpack(self) -> list[Tensor]:
+        """One tensor [length, ...] an example, as views."""
+        return list(self.values.split(self.layout.lengths.tolist()))
+
+    @staticmethod
+    def pack(sequences: list[Tensor]) -> Jagged:
+        """Pack tensors of [length, ...] that agree in all but their first dimension; at least one."""
+        lengths = torch.tensor([s.shape[0] for s in sequences], dtype=torch.int64)
+        return Jagged(torch.cat(sequences), Layout(lengths, sequences[0].device))

@@ -1,0 +1,1 @@
+"""Checkpoints independent of world size, ZeRO stage and sharding plan."""

@@ -1,0 +1,197 @@
+"""A rank's micro-batches, step by step, from the lanes that are its own.
+
+Decoding and collating run in one background thread, a few steps ahead, so that a step seldom waits for data.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
+
+from saccade.pipelines.batch import Batch
+from saccade.pipelines.examples import Examples, concatenate
+from saccade.pipelines.order.cut import cut
+from saccade.pipelines.order.lanes import Lane, deal_lanes
+from saccade.pipelines.seeds import derive_seed, generator
+from saccade.pipelines.task import Split, Task
+
+
+class RowRange(Protocol):
+    """A row group: so many rows from a global row number on."""
+
+    @property
+    def first_row(self) -> int:
+        """Its first row's number in the whole source."""
+
+    @property
+    def rows(self) -> int:
+        """Its number of rows."""
+
+
+class Rows(Protocol):
+    """What the reader needs of a source."""
+
+    @property
+    def row_groups(self) -> Sequence[RowRange]:
+        """The units in which it decodes, in order."""
+
+    def read(self, first: int, last: int) -> Examples:
+        """Decode the global rows [first, last)."""
+
+
+@dataclass(frozen=True)
+class LanePosition:
+    """Where a lane stands in its epoch: the next micro-batch that it will give."""
+
+    window: int = 0
+    micro_batch: int = 0
+
+
+@dataclass(frozen=True)
+class StepInput:
+    """One step of this rank.
+
+    Attributes:
+        batches: a micro-batch for each of the rank's lanes; an empty one where a lane has run dry.
+        rows: source rows that these windows have used up with this step, for progress.
+        after: lane -> its position once this step is taken.
+    """
+
+    batches: Sequence[Batch]
+    rows: int
+    after: dict[int, LanePosition]
+
+
+class Reader:
+    """Deals a source's rows to lanes and reads those of one rank.
+
+    Args:
+        source: the rows.
+        task: encodes windows and collates micro-batches.
+        split: what the rows are for; ``train`` is shuffled, the others keep the source's order.
+        seed: the run's.
+        lanes: K, the micro-batches of a step.
+        window: rows a lane shuffles at a time.
+        tokens: the budget of a micro-batch.
+        rank, world_size: rank r of W reads lanes r, r + W, …; K must be a multiple of W.
+        ahead: steps prepared in advance.
+    """
+
+    def __init__(
+        self,
+        source: Rows,
+        task: Task,
+        split: Split,
+        *,
+        seed: int,
+        lanes: int,
+        window: int,
+        tokens: int,
+        rank: int,
+        world_size: int,
+        ahead: int = 2,
+    ) -> None:
+        self.source, self.task, self.split = source, task, split
+        self.seed, self.window, self.tokens, self.ahead = seed, window, tokens, ahead
+        self.lanes = lanes
+        self.mine = range(rank, lanes, world_size)
+
+    def steps(self, epoch: int, start: dict[int, LanePosition] | None = None) -> Iterator[StepInput]:
+        """The rank's steps of an epoch from a position on; after its lanes have run dry, empty steps without end."""
+        with self._prepared(epoch, start or {}) as prepared:
+            while True:
+                item = prepared.get()
+                if isinstance(item, BaseException):
+                    raise item
+                if item is None:
+                    break
+                yield item
+        while True:
+            yield StepInput([self._empty] * len(self.mine), 0, {})
+
+    @contextmanager
+    def _prepared(
+        self, epoch: int, start: dict[int, LanePosition]
+    ) -> Iterator[queue.Queue[StepInput | BaseException | None]]:
+        ready: queue.Queue[StepInput | BaseException | None] = queue.Queue(maxsize=self.ahead)
+        stop = threading.Event()
+
+        def put(item: StepInput | BaseException | None) -> None:
+            while not stop.is_set():
+                try:
+                    return ready.put(item, timeout=0.2)
+                except queue.Full:
+                    continue
+
+        def work() -> None:
+            try:
+                for item in self._read(epoch, start):
+                    put(item)
+                    if stop.is_set():
+                        return
+                put(None)
+            except BaseException as error:
+                put(error)
+
+        thread = threading.Thread(target=work, name=f"reader-{self.split}", daemon=True)
+        thread.start()
+        try:
+            yield ready
+        finally:
+            stop.set()
+            thread.join()
+
+    def _read(self, epoch: int, start: dict[int, LanePosition]) -> Iterator[StepInput]:
+        dealt = deal_lanes(
+            [(group.first_row, group.first_row + group.rows) for group in self.source.row_groups],
+            self.lanes,
+            self.window,
+            seed=self.seed,
+            epoch=epoch,
+            shuffle=self.split == "train",
+        )
+        streams = {k: self._lane(k, dealt[k], epoch, start.get(k, LanePosition())) for k in self.mine}
+        while True:
+            batches, after, rows, dry = [], {}, 0, 0
+            for lane, stream in streams.items():
+                item = next(stream, None)
+                if item is None:
+                    dry += 1
+                    batches.append(self._empty)
+                    after[lane] = LanePosition(dealt[lane].windows, 0)
+                else:
+                    batch, used, after[lane] = item
+                    batches.append(batch)
+                    rows += used
+            if dry == len(streams):
+                return
+            yield StepInput(batches, rows, after)
+
+    def _lane(self, number: int, lane: Lane, epoch: int, start: LanePosition) -> Iterator[tuple[Batch, int, LanePosition]]:
+        shuffle = self.split == "train"
+        for window in range(start.window, lane.windows):
+            ranges = lane.rows(window)
+            examples = concatenate([self.source.read(first, last) for first, last in ranges])
+            read = len(examples)
+            examples = self.task.encode(examples, self.split)
+            place = (self.seed, epoch, number, window)
+            pieces = cut(examples.lengths, self.tokens, generator(*place, "window") if shuffle else None)
+            skip = start.micro_batch if window == start.window else 0
+            for index in range(skip, len(pieces)):
+                seed = derive_seed(*place, index)
+                batch = self.task.collate(examples.take(pieces[index]), self.split, generator(seed, "collate"))
+                last = index + 1 == len(pieces)
+                after = LanePosition(window + 1, 0) if last else LanePosition(window, index + 1)
+                # Rows that encode dropped count too, spread over the window, so that progress ends at 1.
+                used = read * (index + 1) // len(pieces) - read * index // len(pieces)
+                yield replace(batch, seed=seed), used, after
+
+    @cached_property
+    def _empty(self) -> Batch:
+        nothing = self.task.encode(self.source.read(0, 0), self.split)
+        return self.task.collate(nothing, self.split, generator(0))

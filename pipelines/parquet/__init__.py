@@ -1,0 +1,1 @@
+"""Parquet to jagged examples: files, schema checks, and decoding without Python objects."""

@@ -1,0 +1,151 @@
+"""A split of a data set, opened from its files' footers and read by row number."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from saccade.models.jagged import Jagged
+from saccade.pipelines.errors import UserError
+from saccade.pipelines.examples import Examples
+from saccade.pipelines.parquet import schema
+from saccade.pipelines.parquet.decode import concatenate, empty, slice_rows
+from saccade.pipelines.parquet.files import Files, find_files
+from saccade.pipelines.parquet.footer import Footer, read_footer
+from saccade.pipelines.parquet.row_group import RowGroup, RowGroupReader
+from saccade.pipelines.parquet.schema import Column
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The rows of some Parquet files as one numbered sequence, the files in sorted order.
+
+    It may be sent to other processes: what it has decoded or opened stays behind.
+
+    Attributes:
+        found: the files and where they are.
+        columns: what is read of them.
+        footers: one a file, in the files' order.
+        row_groups: all of them, in the rows' order.
+    """
+
+    found: Files
+    columns: tuple[Column, ...]
+    footers: tuple[Footer, ...]
+    row_groups: tuple[RowGroup, ...]
+    _reader: RowGroupReader = field(repr=False)
+
+    @staticmethod
+    def open(path: str, split: str | None, columns: Sequence[Column]) -> Source:
+        """Find the files and check their schemas; reads footers, but no data.
+
+        Args:
+            path: a file, folder, glob or URI, see ``find_files``.
+            split: which split of a data set folder; none takes ``path`` as it is.
+            columns: what ``read`` gives; each must be in every file with a type that fits.
+
+        Raises:
+            UserError: nothing is there, a file is not Parquet or damaged, a column is missing or of another type, or
+                there are no rows.
+        """
+        files = find_files(path, split)
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            footers = tuple(pool.map(partial(read_footer, files), files.names))
+        for number, (name, footer) in enumerate(zip(files.names, footers, strict=True)):
+            try:
+                schema.check(columns, footer.metadata.schema.to_arrow_schema(), files.shown(name))
+            except UserError as error:
+                if number == 0:
+                    raise
+                raise UserError(f"{error} (as in {files.names[0]}: all files need the same columns)") from None
+        groups: list[RowGroup] = []
+        first_row = 0
+        for number, footer in enumerate(footers):
+            for index in range(footer.metadata.num_row_groups):
+                count = footer.metadata.row_group(index).num_rows
+                groups.append(RowGroup(number, index, first_row, count))
+                first_row += count
+        if first_row == 0:
+            raise UserError(f"{path}: the files hold no rows")
+        return Source(files, tuple(columns), footers, tuple(groups), RowGroupReader(files, tuple(columns), footers))
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files' paths, as messages show them."""
+        return tuple(self.found.shown(name) for name in self.found.names)
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        last = self.row_groups[-1]
+        return last.first_row + last.rows
+
+    @property
+    def bytes(self) -> int:
+        """The files' sizes on disk, summed."""
+        return sum(footer.bytes for footer in self.footers)
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Column name -> Arrow type in the first file, of the columns that are read."""
+        found = self.footers[0].metadata.schema.to_arrow_schema()
+        return {column.name: str(found.field(column.name).type) for column in self.columns}
+
+    @property
+    def schema_metadata(self) -> dict[str, str]:
+        """The first file's own key-value metadata (``label_names`` and such), as text."""
+        metadata = self.footers[0].metadata.schema.to_arrow_schema().metadata or {}
+        return {key.decode(errors="replace"): value.decode(errors="replace") for key, value in metadata.items()}
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change with the files' relative names, sizes or footers, and not with their place."""
+        digest = hashlib.sha256()
+        for name, footer in zip(self.found.names, self.footers, strict=True):
+            digest.update(f"{name}\0{footer.bytes}\0{footer.digest}\n".encode())
+        return digest.hexdigest()[:16]
+
+    def where(self, row: int) -> str:
+        """``FILE row N`` for a global row number; N counts from 0 inside the file."""
+        group = self.row_groups[self._group_of(row)]
+        before = sum(g.rows for g in self.row_groups if g.file == group.file and g.index < group.index)
+        return f"{self.files[group.file]} row {before + row - group.first_row}"
+
+    def read(self, first: int, last: int) -> Examples:
+        """Decode rows [first, last).
+
+        Row groups are decoded whole and the recent ones kept, so that windows read one after the other decode each
+        once. The tensors are views of what is kept: don't write into them.
+
+        Returns:
+            The rows with their global numbers, every length 1.
+
+        Raises:
+            UserError: a row group is damaged or can't be read, or has nulls.
+        """
+        if not 0 <= first <= last <= self.rows:
+            raise IndexError(f"rows [{first}, {last}) of a source of {self.rows}")
+        parts: list[dict[str, Tensor | Jagged]] = []
+        number = self._group_of(first)
+        while number < len(self.row_groups) and self.row_groups[number].first_row < last:
+            group = self.row_groups[number]
+            begin, end = max(first - group.first_row, 0), min(last - group.first_row, group.rows)
+            if begin < end:
+                decoded = self._reader.read(group)
+                parts.append({name: slice_rows(column, begin, end) for name, column in decoded.items()})
+            number += 1
+        columns = {
+            column.name: concatenate([part[column.name] for part in parts]) if parts else empty(column.kind)
+            for column in self.columns
+        }
+        return Examples(torch.arange(first, last), columns, torch.ones(last - first, dtype=torch.int64))
+
+    def _group_of(self, row: int) -> int:
+        return max(0, bisect_right(self.row_groups, row, key=lambda group: group.first_row) - 1)

@@ -1,0 +1,68 @@
+"""Whole embedding tables in one process, and the initial values that any engine gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from saccade.models.table import Table
+from saccade.pipelines.optimizers import TableOptimizer
+from saccade.pipelines.seeds import generator
+from saccade.pipelines.shard import TableShard
+
+BLOCK = 1 << 16
+"""Rows initialised by one seed: a rank draws only the blocks that it holds."""
+
+
+def initial_rows(table: Table, seed: int, first: int, last: int) -> Tensor:
+    """[last - first, dim] initial values of rows [first, last), the same however the table is cut."""
+    parts = []
+    for block in range(first // BLOCK, -(-last // BLOCK)):
+        begin, end = block * BLOCK, min((block + 1) * BLOCK, table.rows)
+        values = torch.randn(end - begin, table.dim, generator=generator(seed, "table", table.name, block))
+        parts.append(values[max(first - begin, 0) : last - begin])
+    return torch.cat(parts) * table.standard_deviation if parts else torch.empty(0, table.dim)
+
+
+class LocalTables:
+    """The tables of a model, whole, with their optimizers."""
+
+    def __init__(
+        self, tables: Sequence[Table], optimizers: Mapping[str, TableOptimizer], seed: int, device: torch.device
+    ) -> None:
+        """``optimizers`` has one for each table's name."""
+        self.tables, self.optimizers = list(tables), dict(optimizers)
+        self.weights = {t.name: initial_rows(t, seed, 0, t.rows).to(device) for t in tables}
+        self.states = {t.name: self.optimizers[t.name].state(t.rows, t.dim, device) for t in tables}
+
+    def lookup(self, lookups: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """feature -> [n, dim] leaves that collect gradients."""
+        looked_up = {}
+        for table in self.tables:
+            for feature in table.features:
+                looked_up[feature] = self.weights[table.name][lookups[feature]].requires_grad_()
+        return looked_up
+
+    def step(
+        self, lookups: Sequence[Mapping[str, Tensor]], leaves: Sequence[Mapping[str, Tensor]], factor: float
+    ) -> None:
+        """One optimizer step from the gradients of several look-ups."""
+        for table in self.tables:
+            pairs = [
+                (ids[feature], leaf[feature].grad)
+                for ids, leaf in zip(lookups, leaves, strict=True)
+                for feature in table.features
+            ]
+            found = [(ids, gradient) for ids, gradient in pairs if gradient is not None]
+            if found:
+                ids, gradients = torch.cat([i for i, _ in found]), torch.cat([g for _, g in found])
+                weight, state = self.weights[table.name], self.states[table.name]
+                self.optimizers[table.name].update(weight, state, ids, gradients, factor)
+
+    def shards(self) -> list[TableShard]:
+        """Each table as one shard."""
+        return [
+            TableShard(t.name, (0, t.rows), (0, t.dim), self.weights[t.name], self.states[t.name]) for t in self.tables
+        ]

@@ -1,0 +1,154 @@
+"""Next-item recommendation over histories, leave-one-out: the last item is the test, the one before it the validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from saccade.models.jagged import Jagged, Layout
+from saccade.models.table import Table
+from saccade.pipelines.batch import Batch
+from saccade.pipelines.collective import Collective
+from saccade.pipelines.examples import Examples
+from saccade.pipelines.metrics.ranking import RankMetrics, rank_targets
+from saccade.pipelines.parquet.schema import Column
+from saccade.pipelines.shard import TableShard
+from saccade.pipelines.task import Evaluation, Split
+from saccade.pipelines.tasks.negatives import ScoredLoss
+
+HELD_OUT: Mapping[Split, int] = {"train": 2, "valid": 2, "test": 1, "predict": 0}
+"""Items at a history's end that a split's input must not hold."""
+
+
+class NextItem:
+    """Predict each item of a history from those before it.
+
+    Args:
+        history: the list column with item ids in time order.
+        max_length: a model sees at most this many items.
+        items: rows of the item table; ids are 1 .. items - 1, and 0 is never recommended.
+        build: makes the network: embedded items (Jagged [T, D]) -> [T, D].
+        dim: width of an item's embedding.
+        standard_deviation: of the item table's initial values.
+        loss: scores targets against negatives.
+        ks: cut-offs of the ranking metrics.
+        latest: the part of histories longer than max_length that are cut to their latest items; the others are cut at a
+            random place, so that the older items are learned from too.
+    """
+
+    def __init__(
+        self,
+        *,
+        history: str,
+        max_length: int,
+        items: int,
+        build: Callable[[], nn.Module],
+        dim: int,
+        standard_deviation: float,
+        loss: ScoredLoss,
+        ks: Sequence[int],
+        latest: float = 1.0,
+    ) -> None:
+        self.history, self.max_length, self.items = history, max_length, items
+        self.build, self.scored_loss, self.ks, self.latest = build, loss, list(ks), latest
+        self.columns: Sequence[Column] = [Column(history, "integers")]
+        self.tables: Sequence[Table] = [Table("items", items, dim, ("history", "negatives"), standard_deviation)]
+
+    def network(self) -> nn.Module:
+        """A newly built network."""
+        return self.build()
+
+    def encode(self, examples: Examples, split: Split) -> Examples:
+        """Hold out the items of later splits; drop histories too short to give this one anything."""
+        history = examples.columns[self.history]
+        assert isinstance(history, Jagged)
+        full = history.layout.lengths
+        keep = (full >= (4 if split == "train" else 1 if split == "predict" else 3)).nonzero().squeeze(1)
+        lengths = full[keep] - HELD_OUT[split]
+        prefix = history.slice(history.layout.host_offsets[:-1][keep], lengths)
+        columns: dict[str, Tensor | Jagged] = {"history": prefix}
+        if split in ("valid", "test"):
+            columns["target"] = history.values[history.layout.host_offsets[:-1][keep] + lengths]
+        # A training history of n + 1 items gives n inputs with n targets.
+        cost = lengths.clamp(max=self.max_length + 1) - 1 if split == "train" else lengths.clamp(max=self.max_length)
+        return Examples(examples.rows[keep], columns, cost)
+
+    def collate(self, examples: Examples, split: Split, generator: torch.Generator) -> Batch:
+        """Training: inputs, targets and drawn negatives. Otherwise: the latest items, the target and all seen items."""
+        history = examples.columns["history"]
+        assert isinstance(history, Jagged)
+        if split == "train":
+            return self._training_batch(self._crop(history, generator), examples.rows, generator)
+        everyone = torch.arange(len(examples))
+        recent = history.take(everyone, last=self.max_length)
+        inputs: dict[str, Tensor | Jagged | Layout] = {"layout": recent.layout, "seen": history}
+        if split != "predict":
+            inputs["target"] = examples.columns["target"]  # type: ignore[assignment]
+        lookups = {"history": recent.values, "negatives": torch.zeros(0, dtype=torch.int64)}
+        return Batch(lookups, inputs, len(examples), recent.layout.total, examples.rows)
+
+    def _crop(self, history: Jagged, generator: torch.Generator) -> Jagged:
+        longest = self.max_length + 1
+        lengths = history.layout.lengths.clamp(max=longest)
+        spare = history.layout.lengths - lengths
+        draw = torch.rand(2, len(history), generator=generator)
+        start = torch.where(draw[0] < self.latest, spare, (draw[1] * (spare + 1)).long().minimum(spare))
+        return history.slice(history.layout.host_offsets[:-1] + start, lengths)
+
+    def _training_batch(self, history: Jagged, rows: Tensor, generator: torch.Generator) -> Batch:
+        layout = Layout(history.layout.lengths - 1)
+        # Token i of example b predicts the item after it: each example has one item more than it has inputs.
+        input_index = torch.arange(layout.total) + layout.example
+        negatives = torch.randint(1, self.items, (self.scored_loss.draws(layout.total),), generator=generator)
+        inputs: dict[str, Tensor | Jagged | Layout] = {"layout": layout, "input_index": input_index}
+        lookups = {"history": history.values, "negatives": negatives}
+        return Batch(lookups, inputs, layout.total, layout.total, rows)
+
+    def forward(self, network: Callable[..., Tensor], embeddings: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """Training: [T, D] at every input token. Otherwise: [B, D] at each example's last item."""
+        layout, index = batch.inputs["layout"], batch.inputs.get("input_index")
+        assert isinstance(layout, Layout)
+        if isinstance(index, Tensor):
+            return network(Jagged(embeddings["history"][index], layout))
+        return network(Jagged(embeddings["history"], layout))[layout.last]
+
+    def loss(self, output: Tensor, embeddings: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """The sum over all input tokens of the loss of the item that follows."""
+        index = batch.inputs["input_index"]
+        assert isinstance(index, Tensor)
+        target_index = index + 1
+        return self.scored_loss(
+            output,
+            embeddings["history"][target_index],
+            embeddings["negatives"],
+            batch.lookups["history"][target_index],
+            batch.lookups["negatives"],
+        )
+
+    def evaluation(
+        self, split: Split, collective: Collective, shards: Callable[[str], Sequence[TableShard]]
+    ) -> Evaluation:
+        """HR@K, NDCG@K and MRR by full ranking, seen items left out, ties counted against the model."""
+        return _LeaveOneOut(self, collective, shards)
+
+
+class _LeaveOneOut:
+    def __init__(
+        self, task: NextItem, collective: Collective, shards: Callable[[str], Sequence[TableShard]]
+    ) -> None:
+        self.metrics = RankMetrics(task.ks, task.items)
+        self.items, self.collective, self.shards = task.items, collective, shards
+
+    def update(self, output: Tensor, batch: Batch) -> None:
+        target, seen = batch.inputs["target"], batch.inputs["seen"]
+        assert isinstance(target, Tensor)
+        assert isinstance(seen, Jagged)
+        ranks = rank_targets(
+            output, target, seen, self.shards("items"), self.items, self.collective, padding_rows=1
+        )
+        self.metrics.update(ranks)
+
+    def result(self) -> dict[str, float]:
+        return self.metrics.result(self.collective)

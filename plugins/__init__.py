@@ -1,0 +1,1 @@
+"""The only rooms that import Ray, DeepSpeed, TorchRec or wandb, one room each."""

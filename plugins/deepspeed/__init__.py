@@ -1,0 +1,1 @@
+"""DeepSpeed: the network's ZeRO sharding."""

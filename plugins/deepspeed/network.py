@@ -1,0 +1,117 @@
+"""The attention network in a DeepSpeed engine: ZeRO sharding, accumulation, and full tensors in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import deepspeed
+import torch
+from torch import Tensor, nn
+
+from saccade.pipelines.collective import Collective
+from saccade.pipelines.network_state import check_network, load_network, network_state
+from saccade.pipelines.optimizers import NetworkOptimizer, scale_learning_rate
+from saccade.pipelines.precision import Precision, autocast
+from saccade.plugins.deepspeed import full_tensors
+
+
+class _Autocast(nn.Module):
+    """Runs a network in a precision: inside the engine, which switches an outer autocast off."""
+
+    def __init__(self, network: nn.Module, device: torch.device, precision: Precision) -> None:
+        super().__init__()
+        self.network, self.device, self.precision = network, device, precision
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        with autocast(self.device, self.precision):
+            return self.network(*args, **kwargs)
+
+
+class ZeroNetwork:
+    """A network whose parameters, gradients and optimizer DeepSpeed shards by ZeRO stage 0 to 3.
+
+    Args:
+        network: built alike on every rank.
+        optimizer: its settings.
+        zero_stage: 0 (nothing sharded) to 3 (parameters too).
+        accumulation: micro-batches of a step on this rank.
+        device: where it runs.
+        precision: of forward and backward.
+        collective: all ranks.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: NetworkOptimizer,
+        *,
+        zero_stage: int,
+        accumulation: int,
+        device: torch.device,
+        precision: Precision,
+        collective: Collective,
+    ) -> None:
+        self.settings, self.zero_stage, self.collective = optimizer, zero_stage, collective
+        self.network, self.device = network.to(device), device
+        self.parameters = sum(p.numel() for p in network.parameters())
+        config = {
+            "train_micro_batch_size_per_gpu": 1,
+            "gradient_accumulation_steps": accumulation,
+            # DeepSpeed's default of 1.0 would scale every update in silence.
+            "gradient_clipping": 0.0,
+            "zero_optimization": {"stage": zero_stage},
+            "zero_allow_untested_optimizer": True,
+            "zero_force_ds_cpu_optimizer": False,
+            "steps_per_print": 1 << 60,
+            "wall_clock_breakdown": False,
+        }
+        self.engine, _, _, _ = deepspeed.initialize(
+            model=_Autocast(self.network, device, precision),
+            optimizer=optimizer.build(network.parameters()),
+            config=config,
+            dist_init_required=False,
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The network's output; a collective under ZeRO 3."""
+        output: Tensor = self.engine(*args, **kwargs)
+        return output
+
+    def train(self, mode: bool) -> None:
+        """Switch dropout on or off."""
+        self.engine.train(mode)
+
+    def backward(self, loss: Tensor) -> None:
+        """Accumulate the gradient of one micro-batch's loss; its scale is the mean over all micro-batches and ranks."""
+        self.engine.backward(loss)
+
+    def step(self, factor: float) -> None:
+        """Called after every micro-batch's backward: steps the optimizer at the last one."""
+        if self.engine.is_gradient_accumulation_boundary():
+            scale_learning_rate(self._torch_optimizer, self.settings, factor)
+        self.engine.step()
+
+    def state(self) -> dict[str, Tensor]:
+        """This rank's share of ``weight/NAME`` and ``optimizer/STATE/NAME``, full and float32. A collective."""
+        rank, world_size = self.collective.rank, self.collective.world_size
+        if self.zero_stage:
+            return full_tensors.gather(self.network, self.engine.optimizer, rank, world_size)
+        names = [name for name, _ in self.network.named_parameters()][rank::world_size]
+        tensors = network_state(self.network, self._torch_optimizer)
+        return {key: value for key, value in tensors.items() if key.endswith(tuple(f"/{name}" for name in names))}
+
+    def load(self, saved: Mapping[str, Tensor]) -> None:
+        """Take full tensors of any world size and ZeRO stage. A collective."""
+        check_network(self.network, saved)
+        if self.zero_stage:
+            full_tensors.scatter(self.network, self.engine.optimizer, saved, self.collective.rank)
+        else:
+            load_network(self.network, self._torch_optimizer, saved)
+
+    @property
+    def _torch_optimizer(self) -> torch.optim.Optimizer:
+        """The optimizer that DeepSpeed steps: ZeRO wraps it, and may have made it anew."""
+        wrapped = self.engine.optimizer
+        found: torch.optim.Optimizer = getattr(wrapped, "optimizer", wrapped)
+        return found

@@ -1,0 +1,1 @@
+"""The engine that joins TorchRec's tables to DeepSpeed's network at the seam."""

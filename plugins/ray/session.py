@@ -1,0 +1,121 @@
+"""This process's connection to Ray: a cluster that is there, or one of its own for as long as it lasts."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from saccade.pipelines.errors import UserError
+from saccade.plugins.ray.errors import describe
+from saccade.plugins.ray.quiet import set_driver_environment
+
+# Nothing but small messages goes through Ray's object store here; it must fit a container's small /dev/shm.
+OBJECT_STORE_BYTES = 128 * 2**20
+
+
+@contextmanager
+def ray_session(workers: int, cpus_per_worker: int, use_gpu: bool) -> Iterator[None]:
+    """Ray for the length of the block: the caller's, the one at RAY_ADDRESS (also set inside a Ray job), or a new one.
+
+    What was started or joined here is left at the end; a new one then stops with all its processes.
+
+    Raises:
+        UserError: the workers ask for more than there is, or no Ray answers at RAY_ADDRESS.
+    """
+    address = os.environ.get("RAY_ADDRESS", "")
+    own = address in ("", "local")
+    set_driver_environment(own)
+    import ray
+
+    where = "this machine has" if own else "the Ray cluster has"
+    joined = ray.is_initialized()
+    stop = not joined
+    try:
+        if not joined and own:
+            check(workers, cpus_per_worker, {"CPU": float(cpus_here())}, use_gpu=False, where=where)
+            _start()
+        elif not joined:
+            _join(address)
+        check(workers, cpus_per_worker, _resources(), use_gpu, where)
+        yield
+    except KeyboardInterrupt:
+        stop = True  # the only way to stop the workers of a Ray that was there before
+        raise
+    finally:
+        if stop:
+            ray.shutdown()
+
+
+def check(workers: int, cpus_per_worker: int, there: dict[str, float], use_gpu: bool, where: str) -> None:
+    """Compare what the workers need with what there is.
+
+    Raises:
+        UserError: names the job's keys, what they ask for and what is there.
+    """
+    needed, cpus = workers * cpus_per_worker, there.get("CPU", 0.0)
+    if needed > cpus:
+        raise UserError(
+            f"run.workers={workers} with run.cpus_per_worker={cpus_per_worker} needs {needed} CPUs, "
+            f"but {where} {cpus:g}: lower run.workers or run.cpus_per_worker, or train on a larger cluster"
+        )
+    if use_gpu and workers > there.get("GPU", 0.0):
+        raise UserError(
+            f"run.workers={workers} on engine.device=cuda needs {workers} GPUs, "
+            f"but {where} {there.get('GPU', 0.0):g}: lower run.workers or set engine.device=cpu"
+        )
+
+
+def cpus_here() -> int:
+    """The CPUs that this process may use: by affinity and by its container's quota, at least 1."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            cpus = min(cpus, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):  # no cgroup v2
+        pass
+    return max(1, cpus)
+
+
+def _start() -> None:
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=cpus_here(),
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        logging_level=logging.WARNING,
+    )
+
+
+def _join(address: str) -> None:
+    import ray
+
+    if "://" in address:
+        raise UserError(
+            f"RAY_ADDRESS={address} is not a cluster's own address (host:port): "
+            "hand the job over with `ray job submit`, or unset RAY_ADDRESS to train on this machine"
+        )
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+    except Exception as error:
+        raise UserError(
+            f"cannot join Ray at RAY_ADDRESS={address} ({describe(error)}): "
+            "start Ray there, or unset RAY_ADDRESS to train on this machine"
+        ) from error
+
+
+def _resources() -> dict[str, float]:
+    """What the cluster has; with an autoscaler, what it may grow to."""
+    import ray
+    from ray._private.state import state
+
+    there: dict[str, float] = dict(ray.cluster_resources())
+    largest: dict[str, int] = state.get_max_resources_from_cluster_config() or {}
+    return {name: max(there.get(name, 0.0), float(largest.get(name, 0))) for name in {*there, *largest}}

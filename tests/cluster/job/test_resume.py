@@ -1,0 +1,40 @@
+"""Which changes a run survives."""
+
+import pytest
+
+from saccade.cluster.job import Job, parse_job, resume_differences
+
+
+def job(**sections: dict[str, object]) -> Job:
+    return parse_job({"task": "next_item", "data": {"path": "x"}, **sections})
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {},
+        {"run": {"workers": 2, "cpus_per_worker": 4, "max_failures": 0, "storage": "/mnt", "name": "other"}},
+        {"engine": {"name": "reference", "zero_stage": 0, "sharding": "row", "device": "cpu"}},
+        {"train": {"epochs": 99, "log_every": 1}},
+        {"evaluate": {"every": 2, "ks": [1, 10]}, "checkpoint": {"every_seconds": 5}, "wandb": {"project": "p"}},
+    ],
+)
+def test_free_changes(sections: dict[str, dict[str, object]]) -> None:
+    assert resume_differences(job(), job(**sections)) == []
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        ({"run": {"seed": 1}}, ["run.seed: 0 -> 1"]),
+        ({"train": {"micro_batches": 8}}, ["train.micro_batches: 4 -> 8"]),
+        ({"model": {"dim": 128}, "data": {"path": "y"}}, ["data.path: x -> y", "model.dim: 64 -> 128"]),
+        (
+            {"loss": {"name": "bce", "negatives": 256}},
+            ["loss.name: sampled_softmax -> bce", "loss.temperature: 1.0 -> unset"],
+        ),
+        ({"tables": {"items": {"rows": 9}}}, ["tables.items.rows: auto -> 9"]),
+    ],
+)
+def test_changes_of_the_result(sections: dict[str, dict[str, object]], expected: list[str]) -> None:
+    assert resume_differences(job(), job(**sections)) == expected

@@ -1,0 +1,83 @@
+"""What ``job show`` and ``job schema`` print."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from saccade.cluster.job import job_schema, job_to_yaml, load_job, parse_job
+from saccade.cluster.job.job import TASKS
+from saccade.cluster.job.yaml_text import dump_yaml, parse_yaml
+
+TEXT = st.text(
+    st.characters(min_codepoint=32, exclude_characters="\x7f\x85\ufeff", exclude_categories=("C",)), min_size=1
+)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_shown_job_loads_equal(task: str, tmp_path: Path) -> None:
+    job = parse_job({"task": task, "data": {"path": "x"}, "run": {"name": "1e3"}, "wandb": {"tags": ["null", "1"]}})
+    path = tmp_path / "other-name.yaml"
+    path.write_text(job_to_yaml(job))
+    again = load_job(path)
+    assert again == job
+    assert job_to_yaml(again) == job_to_yaml(job)
+    assert path.read_text().startswith(f"task: {task}\nrun:\n  name: '1e3'\n")
+
+
+@settings(deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {
+            "data": st.fixed_dictionaries({"path": TEXT.filter(lambda t: "${" not in t)}),
+            "optimizer": st.fixed_dictionaries({"learning_rate": st.floats(1e-30, 1e6)}),
+            "loss": st.sampled_from([{"name": "bce"}, {"name": "gbce", "calibration": 1}, {"temperature": 0.5}]),
+            "wandb": st.fixed_dictionaries({"tags": st.lists(TEXT)}),
+            "run": st.fixed_dictionaries({"seed": st.integers(0, 2**32 - 1)}),
+        }
+    )
+)
+def test_any_values_survive(values: dict[str, Any]) -> None:
+    job = parse_job({"task": "next_item", **values})
+    assert parse_job(parse_yaml(job_to_yaml(job))) == job
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
+        lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
+    )
+)
+def test_yaml_reads_back_what_it_writes(values: Any) -> None:
+    assert parse_yaml(dump_yaml(values)) == values
+    assert yaml.safe_load(dump_yaml(values)) == values
+
+
+def test_schema_is_valid_and_agrees_with_the_loader() -> None:
+    schema = job_schema()
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    for task in TASKS:
+        job = parse_job({"task": task, "data": {"path": "x"}})
+        validator.validate(job.model_dump(mode="json"))
+        validator.validate({"task": task, "data": {"path": "x"}})
+        assert not validator.is_valid({"task": task, "data": {"path": "x"}, "trian": {}})
+        assert not validator.is_valid({"task": task, "data": {"path": "x"}, "train": {"epochs": "five"}})
+
+
+def test_every_key_is_described() -> None:
+    def properties(node: Any) -> list[dict[str, Any]]:
+        if isinstance(node, dict):
+            own = list(node.get("properties", {}).items()) if isinstance(node.get("properties"), dict) else []
+            return [{"name": k, **v} for k, v in own] + [p for v in node.values() for p in properties(v)]
+        return [p for v in node for p in properties(v)] if isinstance(node, list) else []
+
+    schema = job_schema()
+    for prop in properties(schema):
+        reference = prop.get("$ref", "").rsplit("/", 1)[-1]
+        described = prop.get("description") or schema["$defs"].get(reference, {}).get("description")
+        assert described or "oneOf" in prop, prop["name"]

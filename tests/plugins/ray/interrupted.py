@@ -1,0 +1,30 @@
+"""A driver of its own for `test_interrupt`: its workers wait for ever. Usage: interrupted.py FOLDER."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from saccade.plugins.ray.launch import launch
+
+
+def wait(arguments: dict[str, Any]) -> None:
+    (Path(arguments["folder"]) / f"started-{os.environ['RANK']}").touch()
+    time.sleep(600)
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    try:
+        launch(
+            wait,
+            {"folder": str(folder)},
+            workers=2,
+            cpus_per_worker=1,
+            use_gpu=False,
+            storage=folder,
+            max_failures=3,
+        )
+    except KeyboardInterrupt:
+        sys.exit(130)
