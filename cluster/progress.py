@@ -7,6 +7,7 @@ process, on workers of this machine and on a cluster that shares the run's folde
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -39,7 +40,6 @@ def follow(
         while not stop.wait(poll):
             watcher.look()
 
-    display.state({"phase": "starting"})
     thread = threading.Thread(target=watch, name="saccade-progress", daemon=True)
     thread.start()
     try:
@@ -75,9 +75,11 @@ class PlainDisplay:
         self._time = float("-inf")
 
     def message(self, line: str) -> None:
+        """Print it."""
         print(line, file=self._stream, flush=True)
 
     def state(self, state: dict[str, Any], last: bool = False) -> None:
+        """Print it if it is due."""
         line, now = f"{state['phase']}{_details(state)}{_remaining(state)}", time.monotonic()
         due = last or state["phase"] != self._phase or now - self._time >= self._interval
         if due and line != self._shown:
@@ -85,7 +87,7 @@ class PlainDisplay:
             print(line, file=self._stream, flush=True)
 
     def close(self) -> None:
-        pass
+        """Nothing to do."""
 
 
 class BarDisplay:
@@ -94,23 +96,29 @@ class BarDisplay:
     def __init__(self, stream: TextIO) -> None:
         from tqdm import tqdm
 
-        # The bar shows the fraction of the whole run; tqdm's own rate and clock know nothing of resumed runs.
-        self._bar = tqdm(
-            total=1.0, file=stream, bar_format="{desc} {percentage:3.0f} %|{bar}|{postfix}", dynamic_ncols=True
-        )
+        self._stream = stream
+        self._bar = tqdm(total=1.0, file=stream, bar_format=" ", ncols=1)
 
     def message(self, line: str) -> None:
-        self._bar.write(line, file=self._bar.fp)
+        """Print it above the bar."""
+        self._bar.write(line, file=self._stream)
 
     def state(self, state: dict[str, Any], last: bool = False) -> None:
-        self._bar.n = min(1.0, state.get("fraction") or 0.0)
-        self._bar.desc = state["phase"]
+        """Draw the bar anew."""
         eta = state.get("eta_seconds")
         left = f"  ETA {duration(eta)}" if eta is not None and state["phase"] != "done" else ""
-        self._bar.postfix = _details(state) + left
+        try:
+            columns = os.get_terminal_size(self._stream.fileno()).columns or 80  # some terminals say 0
+        except OSError:
+            columns = 80
+        # The bar is the fraction of the whole run; tqdm's own rate and clock know nothing of earlier starts.
+        self._bar.n = min(1.0, state.get("fraction") or 0.0)
+        self._bar.bar_format = f"{state['phase']} {{percentage:3.0f}} %|{{bar}}|{_details(state, columns >= 100)}{left}"
+        self._bar.ncols = columns
         self._bar.refresh()
 
     def close(self) -> None:
+        """Leave the bar as it is and go to the next line."""
         self._bar.close()
 
 
@@ -123,17 +131,18 @@ class _Watcher:
         self._display = display
         self._offset = self._log.stat().st_size if self._log.exists() else 0
         self._seen = self._read_progress()
+        self._state: dict[str, Any] = {"phase": "starting"}
+        display.state(self._state)
 
     def look(self, last: bool = False) -> None:
         for line in self._new_lines():
             self._display.message(line)
         text = self._read_progress()
-        # The last look repeats the last state, so that a plain log ends with it even if its line was not due.
-        if text is not None and (text != self._seen or last and self._seen_changed):
-            self._seen, self._seen_changed = text, True
-            self._display.state(json.loads(text), last)
-
-    _seen_changed = False
+        if text is not None and text != self._seen:
+            self._seen, self._state = text, json.loads(text)
+            self._display.state(self._state, last)
+        elif last:  # so that a log ends with the last state even if its line was not due
+            self._display.state(self._state, last)
 
     def _read_progress(self) -> str | None:
         try:
@@ -156,12 +165,12 @@ class _Watcher:
         return data[:end].decode(errors="replace").splitlines()
 
 
-def _details(state: dict[str, Any]) -> str:
+def _details(state: dict[str, Any], step: bool = True) -> str:
     """Epoch, step, loss and throughput, as far as they are known."""
     parts = []
     if state.get("epochs"):
         parts.append(f"epoch {state['epoch']:.1f}/{state['epochs']:g}")
-    if state.get("step"):
+    if step and state.get("step"):
         parts.append(f"step {state['step']}")
     if state.get("loss") is not None:
         parts.append(f"loss {state['loss']:.3f}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from saccade.pipelines.batch import Batch
@@ -34,6 +35,7 @@ class Engine(Protocol):
     """
 
     collective: Collective
+    device: torch.device
 
     def step(self, batches: Sequence[Batch], targets: int, learning_rate: float) -> float:
         """One optimizer step of tables and network.

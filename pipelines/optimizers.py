@@ -73,9 +73,7 @@ class TableOptimizer:
         return {"sum": torch.zeros(shape, device=device)}
 
     @torch.no_grad()
-    def update(
-        self, weight: Tensor, state: dict[str, Tensor], ids: Tensor, gradients: Tensor, factor: float
-    ) -> None:
+    def update(self, weight: Tensor, state: dict[str, Tensor], ids: Tensor, gradients: Tensor, factor: float) -> None:
         """One step, in place.
 
         Args:

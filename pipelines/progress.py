@@ -1,8 +1,8 @@
 """How far a run is, written where anybody who sees its folder can read it.
 
-Rank 0 writes two files: ``progress.json``, replaced as a whole about once a second (the state for a bar), and ``log.txt``,
-which only grows (messages for people). Files rather than calls, because the driver, a second terminal and `ray job logs`
-all want to watch, and none of them may slow or stop the training.
+Rank 0 writes two files: ``progress.json``, replaced as a whole about once a second (the state for a bar), and
+``log.txt``, which only grows (messages for people). Files rather than calls, because the driver, a second terminal and
+`ray job logs` all want to watch, and none of them may slow or stop the training.
 """
 
 from __future__ import annotations

@@ -98,7 +98,15 @@ class ReferenceEngine:
     def describe(self) -> dict[str, object]:
         """See :class:`saccade.pipelines.engine.Engine`."""
         plan = [
-            {"table": t.name, "rows": t.rows, "dim": t.dim, "sharding": "whole", "rank": 0, "bytes": t.rows * t.dim * 4}
+            {
+                "table": t.name,
+                "rows": t.rows,
+                "dim": t.dim,
+                "sharding": "whole",
+                "rank": 0,
+                "elements": t.rows * t.dim,
+                "bytes": t.rows * t.dim * 4,
+            }
             for t in self.task.tables
         ]
         parameters = sum(p.numel() for p in self.network.parameters())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,9 @@ class Evaluation(Protocol):
 
     def result(self) -> dict[str, float]:
         """The metrics by name without the split (``ndcg@10``, ``accuracy``), equal on every rank. A collective."""
+
+    def report(self) -> dict[str, Any]:
+        """More for the run's result, as JSON values (a table by classes, …); empty where there is nothing to add."""
 
 
 class Task(Protocol):
@@ -62,3 +65,8 @@ class Task(Protocol):
         self, split: Split, collective: Collective, shards: Callable[[str], Sequence[TableShard]]
     ) -> Evaluation:
         """A fresh collector; ``shards(table)`` gives the parts of a table that this rank holds."""
+
+    def predict(
+        self, output: Tensor, batch: Batch, shards: Callable[[str], Sequence[TableShard]], top_k: int
+    ) -> dict[str, Tensor]:
+        """What an output says of each row, as columns of [N] or [N, top_k]; the tables are whole in ``shards``."""

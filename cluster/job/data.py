@@ -27,6 +27,9 @@ class NextItemData(Data):
     user: str = "user_id"
     """Column of the user's id: integers."""
 
+    latest: float = Field(default=1.0, ge=0, le=1)
+    """Share of the longer histories that training cuts to their latest items; the others are cut at a random place, so
+    that older items are learned from too."""
     history: str = "history"
     """Column of the item ids in time order: a list of integers >= 0."""
 

@@ -75,7 +75,7 @@ class Run:
     @property
     def evaluations(self) -> list[dict[str, Any]]:
         """The lines of the history that hold validation metrics."""
-        return [line for line in self.history if any(key.startswith("valid/") for key in line)]
+        return [line for line in self.history if is_evaluation(line)]
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -90,6 +90,11 @@ class Run:
         """The validation metric that chooses the best checkpoint, without its split (``ndcg@10``)."""
         name = (self.job.get("evaluate") or {}).get("select")
         return str(name).removeprefix("valid/") if name else None
+
+
+def is_evaluation(line: dict[str, Any]) -> bool:
+    """Whether a line of the history holds validation metrics."""
+    return any(key.startswith("valid/") for key in line)
 
 
 def load_run(folder: Path) -> Run:

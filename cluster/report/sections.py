@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from saccade.cluster.report.curves import Drawing, curves
-from saccade.cluster.report.run import Run
+from saccade.cluster.report.run import Run, is_evaluation
 from saccade.cluster.report.text import duration, metric, number, size
 
 
@@ -232,6 +232,6 @@ def _evaluation_seconds(run: Run) -> float | None:
     """Clock time from the line before each evaluation to its own, less the training between them."""
     total = 0.0
     for before, line in pairwise(run.history):
-        if line in run.evaluations:
+        if is_evaluation(line):
             total += max(0.0, (line["time"] - before["time"]) - (line["seconds"] - before["seconds"]))
     return total if run.evaluations else None

@@ -30,4 +30,6 @@ def backend(name: str) -> Backend:
 
 def available(device: str) -> dict[str, str]:
     """Each backend's name -> ``ok``, or why it can't run on ``device``."""
-    return dict.fromkeys(BACKENDS, "ok") if device in ("cpu", "cuda") else dict.fromkeys(BACKENDS, f"untried on {device}")
+    return (
+        dict.fromkeys(BACKENDS, "ok") if device in ("cpu", "cuda") else dict.fromkeys(BACKENDS, f"untried on {device}")
+    )

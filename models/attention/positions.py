@@ -34,7 +34,9 @@ class LearnedPositions(nn.Module):
     def forward(self, layout: Layout) -> Tensor:
         """[T, D]; ValueError for an example longer than the table."""
         if layout.max_length > self.weight.shape[0]:
-            raise ValueError(f"an example has {layout.max_length} tokens, but there are {self.weight.shape[0]} positions")
+            raise ValueError(
+                f"an example has {layout.max_length} tokens, but there are {self.weight.shape[0]} positions"
+            )
         index = layout.derive(from_end) if self.reversed else layout.position
         return self.weight[index]
 

@@ -75,7 +75,9 @@ def _within(items: Tensor, first: int, scores: Tensor) -> Tensor:
 
 def _holds_partial_columns(shards: Sequence[TableShard], collective: Collective) -> bool:
     """Whether any rank holds only some columns of its rows, so that a score is a sum over ranks."""
-    found = torch.tensor(int(any(shard.columns[0] > 0 for shard in shards)), device=shards[0].weight.device if shards else None)
+    found = torch.tensor(
+        int(any(shard.columns[0] > 0 for shard in shards)), device=shards[0].weight.device if shards else None
+    )
     return bool(collective.sum(found))
 
 
@@ -84,7 +86,9 @@ def _own(queries: Tensor, shards: Sequence[TableShard]) -> list[tuple[int, Tenso
     return [(shard.rows[0], queries @ shard.weight.float().T) for shard in shards if shard.weight.shape[0]]
 
 
-def _summed(queries: Tensor, shards: Sequence[TableShard], rows: int, collective: Collective) -> list[tuple[int, Tensor]]:
+def _summed(
+    queries: Tensor, shards: Sequence[TableShard], rows: int, collective: Collective
+) -> list[tuple[int, Tensor]]:
     """(0, [Q, rows] scores) of the whole table, the ranks' columns summed."""
     scores = queries.new_zeros(len(queries), rows)
     for shard in shards:

@@ -101,6 +101,11 @@ class Reader:
         self.lanes = lanes
         self.mine = range(rank, lanes, world_size)
 
+    @property
+    def rows(self) -> int:
+        """Rows of the source."""
+        return sum(group.rows for group in self.source.row_groups)
+
     def steps(self, epoch: int, start: dict[int, LanePosition] | None = None) -> Iterator[StepInput]:
         """The rank's steps of an epoch from a position on; after its lanes have run dry, empty steps without end."""
         with self._prepared(epoch, start or {}) as prepared:
@@ -172,7 +177,9 @@ class Reader:
                 return
             yield StepInput(batches, rows, after)
 
-    def _lane(self, number: int, lane: Lane, epoch: int, start: LanePosition) -> Iterator[tuple[Batch, int, LanePosition]]:
+    def _lane(
+        self, number: int, lane: Lane, epoch: int, start: LanePosition
+    ) -> Iterator[tuple[Batch, int, LanePosition]]:
         shuffle = self.split == "train"
         for window in range(start.window, lane.windows):
             ranges = lane.rows(window)

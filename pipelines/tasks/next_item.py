@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -133,11 +134,22 @@ class NextItem:
         """HR@K, NDCG@K and MRR by full ranking, seen items left out, ties counted against the model."""
         return _LeaveOneOut(self, collective, shards)
 
+    def predict(
+        self, output: Tensor, batch: Batch, shards: Callable[[str], Sequence[TableShard]], top_k: int
+    ) -> dict[str, Tensor]:
+        """``items`` and ``scores`` [N, top_k]: the best items that are not in the row's history, best first."""
+        seen = batch.inputs["seen"]
+        assert isinstance(seen, Jagged)
+        (items,) = shards("items")
+        scores = output.float() @ items.weight.float().T
+        scores[seen.layout.example, seen.values] = float("-inf")
+        scores[:, 0] = float("-inf")
+        best = scores.topk(min(top_k, self.items - 1), dim=1)
+        return {"items": best.indices, "scores": best.values}
+
 
 class _LeaveOneOut:
-    def __init__(
-        self, task: NextItem, collective: Collective, shards: Callable[[str], Sequence[TableShard]]
-    ) -> None:
+    def __init__(self, task: NextItem, collective: Collective, shards: Callable[[str], Sequence[TableShard]]) -> None:
         self.metrics = RankMetrics(task.ks, task.items)
         self.items, self.collective, self.shards = task.items, collective, shards
 
@@ -145,10 +157,11 @@ class _LeaveOneOut:
         target, seen = batch.inputs["target"], batch.inputs["seen"]
         assert isinstance(target, Tensor)
         assert isinstance(seen, Jagged)
-        ranks = rank_targets(
-            output, target, seen, self.shards("items"), self.items, self.collective, padding_rows=1
-        )
+        ranks = rank_targets(output, target, seen, self.shards("items"), self.items, self.collective, padding_rows=1)
         self.metrics.update(ranks)
 
     def result(self) -> dict[str, float]:
         return self.metrics.result(self.collective)
+
+    def report(self) -> dict[str, Any]:
+        return {}

@@ -26,6 +26,7 @@ class Restarts(UserCallback):  # type: ignore[misc]  # ray has no types here
         self._failures = 0
 
     def after_exception(self, run_context: RunConfig, worker_exceptions: dict[int, Exception]) -> None:
+        """Called by Ray Train with what each failed rank raised."""
         for error in worker_exceptions.values():
             if isinstance(error, UserError):
                 raise error

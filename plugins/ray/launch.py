@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from saccade.pipelines.progress import Progress
 from saccade.plugins.ray.quiet import no_ray_messages, worker_environment
-from saccade.plugins.ray.session import ray_session
+from saccade.plugins.ray.session import ray_session, waiting_for
 
 # A collective that waits longer has lost its peers. Long, because rank 0 may save or count alone meanwhile.
 COLLECTIVE_TIMEOUT_S = 1800
@@ -50,6 +51,8 @@ def launch(
     storage = storage.absolute()
     with _restored_signals(), ray_session(workers, cpus_per_worker, use_gpu), no_ray_messages():
         _interrupt_on_signals()
+        if wait := waiting_for(workers, cpus_per_worker):
+            Progress(storage).message(wait, "WARNING")
         _fit(function, arguments, workers, cpus_per_worker, use_gpu, storage, max_failures)
 
 

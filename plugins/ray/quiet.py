@@ -38,11 +38,17 @@ def set_driver_environment(own_cluster: bool) -> None:
         logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
 
 
+def cluster_environment() -> dict[str, str]:
+    """What Ray Train's controller needs of this on a cluster; it takes over the RAY_TRAIN variables by itself."""
+    name = "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S"
+    return {name: os.environ.get(name, _DRIVER[name])}
+
+
 @contextmanager
 def no_ray_messages() -> Iterator[None]:
-    """Keep what Ray's daemons say of dead workers out of the driver's stdout, which even log_to_driver=False lets through.
+    """Keep what Ray's daemons say of dead workers out of the driver's stdout.
 
-    `saccade.plugins.ray.failures` says it in one line instead.
+    Even log_to_driver=False lets it through; `saccade.plugins.ray.failures` says it in one line instead.
     """
     from ray._private import worker
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from saccade.pipelines.errors import UserError
 from saccade.plugins.ray.errors import describe
-from saccade.plugins.ray.quiet import set_driver_environment
+from saccade.plugins.ray.quiet import cluster_environment, set_driver_environment
 
 # Nothing but small messages goes through Ray's object store here; it must fit a container's small /dev/shm.
 OBJECT_STORE_BYTES = 128 * 2**20
@@ -69,6 +69,14 @@ def check(workers: int, cpus_per_worker: int, there: dict[str, float], use_gpu: 
         )
 
 
+def waiting_for(workers: int, cpus_per_worker: int) -> str | None:
+    """What the workers have to wait for on a busy cluster, in one line; None if they can start now."""
+    import ray
+
+    needed, free = workers * cpus_per_worker, ray.available_resources().get("CPU", 0.0)
+    return f"waiting for {needed} CPUs: {free:g} of Ray's are free now" if free < needed else None
+
+
 def cpus_here() -> int:
     """The CPUs that this process may use: by affinity and by its container's quota, at least 1."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -103,7 +111,13 @@ def _join(address: str) -> None:
             "hand the job over with `ray job submit`, or unset RAY_ADDRESS to train on this machine"
         )
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+        # The cluster's processes don't have this one's environment.
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+            runtime_env={"env_vars": cluster_environment()},
+        )
     except Exception as error:
         raise UserError(
             f"cannot join Ray at RAY_ADDRESS={address} ({describe(error)}): "

@@ -49,7 +49,10 @@ def run(config: dict[str, Work]) -> None:
     work = config["work"]
     rank = int(os.environ["RANK"])
     write_output_to(work.logs / f"rank-{rank}.log")
-    print(f"--- {datetime.now():%Y-%m-%d %H:%M:%S} rank {rank}, process {os.getpid()} on {os.uname().nodename}", flush=True)
+    print(
+        f"--- {datetime.now():%Y-%m-%d %H:%M:%S} rank {rank}, process {os.getpid()} on {os.uname().nodename}",
+        flush=True,
+    )
     silence()
     if work.directory.is_dir():  # on another node it may not exist; there Ray has set the job's own directory
         os.chdir(work.directory)

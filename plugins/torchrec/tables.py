@@ -179,7 +179,9 @@ class ShardedTables:
         found = []
         for group in self.parallel.fused_optimizer.param_groups:
             name = names.get(id(group["params"][0]), "") if group["params"] else ""
-            found.append(next((t.name for t in self.tables if f".{PREFIX}{t.name}." in f".{name}"), self.tables[0].name))
+            found.append(
+                next((t.name for t in self.tables if f".{PREFIX}{t.name}." in f".{name}"), self.tables[0].name)
+            )
         return found
 
     def _find_shards(self) -> list[TableShard]:
@@ -189,7 +191,11 @@ class ShardedTables:
         for table in self.tables:
             key = f"embeddings.{PREFIX}{table.name}.weight"
             moments = states.get(key, {}).get(f"{PREFIX}{table.name}.momentum1")
-            sums = {tuple(s.metadata.shard_offsets): s.tensor for s in moments.local_shards()} if moments is not None else {}
+            sums = (
+                {tuple(s.metadata.shard_offsets): s.tensor for s in moments.local_shards()}
+                if moments is not None
+                else {}
+            )
             for part in weights[key].local_shards():
                 row, column = part.metadata.shard_offsets
                 rows, columns = part.metadata.shard_sizes
@@ -215,6 +221,7 @@ class ShardedTables:
                 "dim": s.columns[1] - s.columns[0],
                 "sharding": self.sharding,
                 "rank": self.collective.rank,
+                "elements": s.weight.numel(),
                 "bytes": 4 * (s.weight.numel() + sum(t.numel() for t in s.optimizer.values())),
             }
             for s in self._shards

@@ -60,7 +60,7 @@ def test_overrides_are_yaml_and_make_sections(job_file: Path) -> None:
             "evaluate.patience=null",
             "run.name='2024'",
             "data.path=s3://bucket/a=b",
-            "wandb.tags=[a, off]",
+            "wandb.tags=[a, off, 007, 2026-01-01]",
         ],
     )
     assert isinstance(job, NextItemJob)
@@ -74,7 +74,7 @@ def test_overrides_are_yaml_and_make_sections(job_file: Path) -> None:
     assert job.evaluate.patience is None
     assert job.run.name == "2024"
     assert job.data.path == "s3://bucket/a=b"
-    assert job.wandb.tags == ("a", "off")
+    assert job.wandb.tags == ("a", "off", "007", "2026-01-01")
 
 
 def test_an_empty_section_has_its_defaults(job_file: Path) -> None:

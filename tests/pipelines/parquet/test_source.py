@@ -218,3 +218,32 @@ def test_public_data(data_folder: Path) -> None:
     history = source.read(0, source.rows).columns["history"]
     assert isinstance(history, Jagged)
     assert (source.rows, history.layout.total) == (6040, 999_611)
+
+
+def test_every_truncation_is_found(folder: Path) -> None:
+    file = folder / "part-1.parquet"
+    content = file.read_bytes()
+    for size in range(0, len(content), 61):
+        file.write_bytes(content[:size])
+        assert str(file) in message(folder)
+
+
+def test_a_flipped_bit_in_the_data_is_found(folder: Path) -> None:
+    file = folder / "part-1.parquet"
+    pq.write_table(table(10, 10), file, row_group_size=4, write_page_checksum=True)
+    content = file.read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    expected = Source.open(str(folder), None, COLUMNS).read(10, 20).columns["user"]
+    for position in range(4, footer, 23):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << position % 8
+        file.write_bytes(damaged)
+        source = Source.open(str(folder), None, COLUMNS)
+        try:
+            found = source.read(10, 20).columns["user"]
+        except UserError:
+            assert f"{file}: row group" in message(folder)
+        else:  # what no one reads: a page's own statistics, say
+            assert isinstance(found, torch.Tensor)
+            assert isinstance(expected, torch.Tensor)
+            assert torch.equal(found, expected)

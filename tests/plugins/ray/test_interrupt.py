@@ -1,4 +1,4 @@
-"""Ctrl-C, as a terminal sends it: to the driver and everything else in its process group."""
+"""Ctrl-C, as a terminal sends it (to the driver and all else in its process group), and SIGTERM to the driver."""
 
 import os
 import signal
@@ -27,7 +27,10 @@ def test_interrupt_leaves_no_process(tmp_path: Path, signal_number: signal.Signa
     try:
         wait_for(lambda: (tmp_path / "started-0").exists() and (tmp_path / "started-1").exists(), 90)
         assert len(marked(mark)) > 3
-        os.killpg(driver.pid, signal_number)
+        if signal_number == signal.SIGINT:
+            os.killpg(driver.pid, signal_number)
+        else:
+            driver.send_signal(signal_number)
         out, err = driver.communicate(timeout=20)
         assert driver.returncode == 130, err
         assert "Traceback" not in out + err

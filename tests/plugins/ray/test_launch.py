@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from saccade.pipelines.errors import UserError
 from saccade.plugins.ray.errors import RunFailed
 from saccade.plugins.ray.launch import launch

@@ -1,0 +1,61 @@
+"""What is counted or fitted from the data before training, once, by the driver."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob, TextClassificationJob
+from saccade.cluster.training.sources import open_source
+from saccade.models.jagged import Jagged
+from saccade.pipelines.errors import UserError
+from saccade.pipelines.parquet.schema import Column
+from saccade.pipelines.parquet.source import Source
+from saccade.pipelines.parquet.statistics import check_ids, integer_range
+
+SHORTEST = 4
+"""Items of the shortest history to learn from: two are held out, and of the other two one predicts the other."""
+
+
+def gather_facts(job: Job, artifacts: Path) -> dict[str, Any]:
+    """Check the data as far as that is cheap, and count or fit what the task needs.
+
+    Args:
+        job: with resolved paths.
+        artifacts: the run's folder for what is fitted.
+
+    Returns:
+        JSON values for ``make_task``.
+
+    Raises:
+        UserError: the data doesn't fit the job.
+    """
+    if isinstance(job, NextItemJob):
+        return _next_item(job)
+    raise UserError(f"task {job.task} can't be trained")
+
+
+def _next_item(job: NextItemJob) -> dict[str, Any]:
+    source = open_source(job, "train", [Column(job.data.history, "integers")])
+    rows = job.tables.items.rows
+    if rows == "auto":
+        check_ids(source, job.data.history, 1 << 62)  # no negative ids
+        rows = integer_range(source, job.data.history)[1] + 1
+    check_ids(source, job.data.history, rows)
+    if not _has_history(source, job.data.history):
+        raise UserError(
+            f"{job.data.path}: no history in column {job.data.history!r} has {SHORTEST} items or more; leave-one-out "
+            "holds the last two out, and training needs two besides: use longer histories"
+        )
+    return {"items": max(rows, 2)}
+
+
+def _has_history(source: Source, column: str) -> bool:
+    for group in source.row_groups:
+        history = source.read(group.first_row, group.first_row + group.rows).columns[column]
+        assert isinstance(history, Jagged)
+        if bool(torch.any(history.layout.lengths >= SHORTEST)):
+            return True
+    return False
