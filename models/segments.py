@@ -22,6 +22,6 @@ def segment_mean(values: Tensor, layout: Layout) -> Tensor:
 def segment_softmax(scores: Tensor, layout: Layout) -> Tensor:
     """[T] -> [T]: softmax over each example's tokens."""
     with torch.no_grad():  # a softmax doesn't change with what is taken off all its scores
-        highest = scores.new_zeros(len(layout)).index_reduce(0, layout.example, scores, "amax", include_self=False)
+        highest = scores.new_zeros(len(layout)).scatter_reduce(0, layout.example, scores, "amax", include_self=False)
     weights = (scores - highest[layout.example]).exp()
     return weights / segment_sum(weights, layout)[layout.example]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,20 +13,34 @@ from saccade.pipelines.order.reader import Reader
 from saccade.pipelines.task import Split, Task
 
 
-def evaluate(engine: Engine, task: Task, reader: Reader, split: Split) -> tuple[dict[str, float], dict[str, Any]]:
-    """Measure a split. A collective.
+@dataclass(frozen=True)
+class Measured:
+    """What a pass over a split found.
 
-    Returns:
-        The metrics by full name (``valid/ndcg@10``), and what the task's evaluation has to report besides.
+    Attributes:
+        metrics: by full name (``valid/ndcg@10``).
+        report: what the task's evaluation has to say besides, as JSON values.
+        events: tokens that went through the network.
     """
+
+    metrics: dict[str, float]
+    report: dict[str, Any]
+    events: int
+
+
+def evaluate(engine: Engine, task: Task, reader: Reader, split: Split) -> Measured:
+    """Measure a split. A collective; the result is the same on every rank."""
     collective = engine.collective
     evaluation = task.evaluation(split, collective, engine.shards)
+    events = 0
     with closing(reader.steps(0)) as steps:
         for item in steps:
-            rows = torch.tensor(sum(len(batch.rows) for batch in item.batches), device=engine.device)
-            if not int(collective.sum(rows)):
+            rows, tokens = sum(len(b.rows) for b in item.batches), sum(b.events for b in item.batches)
+            rows, tokens = collective.sum(torch.tensor([rows, tokens], device=engine.device)).tolist()
+            if not rows:
                 break
+            events += tokens
             for output, batch in zip(engine.evaluate(item.batches), item.batches, strict=True):
                 evaluation.update(output, batch.to(engine.device))
     metrics = {f"{split}/{name}": value for name, value in evaluation.result().items()}
-    return metrics, evaluation.report()
+    return Measured(metrics, evaluation.report(), events)

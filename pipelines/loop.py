@@ -143,8 +143,8 @@ class Training:
         loss = float(self.collective.sum(torch.tensor(window.loss, device=self.engine.device))) / window.steps
         if not math.isfinite(loss):
             raise UserError(
-                f"the loss is {loss} near step {state.step}: lower optimizer.learning_rate or the tables' learning_rate, "
-                "or use train.precision=fp32; the same command then goes on from the last checkpoint"
+                f"the loss is {loss} near step {state.step}: lower optimizer.learning_rate or the tables' "
+                "learning_rate, or use train.precision=fp32; the same command then goes on from the last checkpoint"
             )
         self.progress.update(loss=loss)
         numbers = {

@@ -59,7 +59,7 @@ class ReferenceEngine:
         for batch, embeddings in zip(batches, leaves, strict=True):
             torch.manual_seed(batch.seed)
             loss = self.task.loss(self._forward(embeddings, batch), embeddings, batch) / targets
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             total += float(loss.detach())
         scale_learning_rate(self.optimizer, self.settings, learning_rate)
         self.optimizer.step()

@@ -38,7 +38,7 @@ class LocalTables:
         self.states = {t.name: self.optimizers[t.name].state(t.rows, t.dim, device) for t in tables}
 
     def lookup(self, lookups: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """feature -> [n, dim] leaves that collect gradients."""
+        """Feature -> [n, dim] leaves that collect gradients."""
         looked_up = {}
         for table in self.tables:
             for feature in table.features:

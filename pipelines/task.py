@@ -22,7 +22,7 @@ class Evaluation(Protocol):
     """Collects the outputs of one pass over a split; the same on any number of workers."""
 
     def update(self, output: Tensor, batch: Batch) -> None:
-        """Add one micro-batch's output. A collective: every rank calls it equally often, with empty batches if need be."""
+        """Add one micro-batch's output. A collective: every rank calls it equally often, if need be with none."""
 
     def result(self) -> dict[str, float]:
         """The metrics by name without the split (``ndcg@10``, ``accuracy``), equal on every rank. A collective."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob, TextClassificationJob
+from saccade.cluster.job import Job, NextItemJob
 from saccade.cluster.training.sources import open_source
 from saccade.models.jagged import Jagged
 from saccade.pipelines.errors import UserError

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from saccade.cluster.job import Job, job_to_yaml, load_job, resume_differences
 from saccade.cluster.progress import follow
 from saccade.cluster.training.facts import gather_facts
 from saccade.cluster.training.record import data_facts
+from saccade.cluster.training.run import run_on_workers
 from saccade.cluster.training.tasks import make_task
 from saccade.cluster.training.worker import train_worker
 from saccade.pipelines.errors import UserError
@@ -44,26 +43,9 @@ def train(job: Job, *, fresh: bool) -> dict[str, Any]:
         _write_record(job, folder, facts)
         arguments = {"job": job.model_dump(mode="json"), "facts": facts, "folder": str(folder)}
         with follow(folder):
-            _run(job, folder, arguments)
+            run_on_workers(train_worker, job, folder, arguments)
     result: dict[str, Any] = read_json(folder / "result.json")
     return result
-
-
-def _run(job: Job, folder: Path, arguments: dict[str, Any]) -> None:
-    if job.engine.name == "reference":
-        train_worker(arguments)
-        return
-    from saccade.plugins.ray.launch import launch
-
-    launch(
-        train_worker,
-        arguments,
-        workers=job.run.workers,
-        cpus_per_worker=job.run.cpus_per_worker,
-        use_gpu=job.engine.device == "cuda" or (job.engine.device == "auto" and torch.cuda.is_available()),
-        storage=folder,
-        max_failures=job.run.max_failures,
-    )
 
 
 def _compare_with_existing(job: Job, folder: Path) -> dict[str, Any] | None:
@@ -92,8 +74,8 @@ def _write_record(job: Job, folder: Path, facts: dict[str, Any]) -> None:
     before = known.get("data", data)
     if before["fingerprint"] != data["fingerprint"]:
         raise UserError(
-            f"the data at {job.data.path} has changed since run {folder} began (fingerprint {before['fingerprint']}, now "
-            f"{data['fingerprint']}): give run.name another name, or start over with --fresh"
+            f"the data at {job.data.path} has changed since run {folder} began (fingerprint {before['fingerprint']}, "
+            f"now {data['fingerprint']}): give run.name another name, or start over with --fresh"
         )
     record = {
         "name": job.run.name,

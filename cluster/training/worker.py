@@ -12,7 +12,7 @@ from typing import Any
 from saccade.cluster.job import Job, parse_job
 from saccade.cluster.training.engines import choose_device, make_engine
 from saccade.cluster.training.readers import make_reader
-from saccade.cluster.training.record import note_start, start_trackers
+from saccade.cluster.training.record import note_start
 from saccade.cluster.training.sources import has_split
 from saccade.cluster.training.tasks import make_task
 from saccade.pipelines.checkpoint.reader import CheckpointReader
@@ -112,14 +112,14 @@ def _course(job: Job) -> Course:
 
 def _validation(job: Job, task: Task, engine: Engine) -> Any:
     reader = make_reader(job, task, "valid", engine.collective)
-    return lambda: evaluate(engine, task, reader, "valid")[0]
+    return lambda: evaluate(engine, task, reader, "valid").metrics
 
 
 def _finish(
     job: Job, task: Task, engine: Engine, state: TrainingState, folder: Path, progress: Progress
 ) -> dict[str, Any]:
     """Load the best checkpoint, measure it on the test split, and put the result together. A collective."""
-    metrics, report = dict(state.metrics), {}
+    metrics, report = dict(state.metrics), dict[str, Any]()
     best_step = state.best[0][1] if state.best and job.checkpoint.keep_best else state.step
     if best_step != state.step:
         checkpoint = CheckpointReader(folder / "checkpoints" / step_name(best_step))
@@ -128,9 +128,9 @@ def _finish(
     if job.evaluate.at_end and has_split(job, "test"):
         progress.update(phase="evaluating")
         reader = make_reader(job, task, "test", engine.collective)
-        tested, report = evaluate(engine, task, reader, "test")
-        metrics |= tested
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in sorted(tested.items()))
+        measured = evaluate(engine, task, reader, "test")
+        metrics, report = metrics | measured.metrics, measured.report
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in sorted(measured.metrics.items()))
         progress.message(f"best checkpoint, step {best_step}: {shown}")
     return {
         "run": str(folder),

@@ -20,7 +20,7 @@ SHORTEST = 0.8
 """A group's shortest example is at least this part of its longest; below it, padding costs more than another kernel."""
 
 SMALLEST = 1024
-"""A group of fewer padded tokens than this goes on growing: the launch of another kernel costs more than its padding."""
+"""A group of fewer padded tokens than this goes on growing: another kernel costs more than padding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,9 @@ def grouped(query: Tensor, key: Tensor, value: Tensor, layout: Layout, *, causal
     """What :func:`saccade.models.attention.reference.reference` computes, by groups of similar length.
 
     Args:
-        query, key, value: [T, H, D].
+        query: [T, H, D].
+        key: [T, H, D].
+        value: [T, H, D].
         layout: which tokens belong to which example.
         causal: a token attends to itself and those before it only.
 

@@ -1,6 +1,7 @@
 """Where a token stands in its sequence, as a vector to add to its embedding.
 
-These modules give plain tensors: ZeRO 3 finds the parameters that a backward pass needs by the tensors a module returns.
+These modules give plain tensors: ZeRO 3 finds the parameters that a backward pass needs by the tensors that a module
+returns.
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ def reference(query: Tensor, key: Tensor, value: Tensor, layout: Layout, *, caus
     """softmax(Q Kᵀ / √D) V inside each example ("Attention Is All You Need", Vaswani et al. 2017, section 3.2.1).
 
     Args:
-        query, key, value: [T, H, D], H heads, in any floating dtype.
+        query: [T, H, D], H heads, in any floating dtype.
+        key: [T, H, D].
+        value: [T, H, D].
         layout: which tokens belong to which example; tokens of different examples never meet.
         causal: a token attends to itself and those before it only.
 

@@ -10,7 +10,7 @@ from saccade.models.jagged import Jagged
 
 
 class SASRec(nn.Module):
-    """ "Self-Attentive Sequential Recommendation" (Kang and McAuley 2018) with pre-norm blocks, over packed histories.
+    """Kang and McAuley's "Self-Attentive Sequential Recommendation" (2018) with pre-norm blocks, over packed histories.
 
     The item table is not here: items come in embedded, and the output is scored against the same table.
     """

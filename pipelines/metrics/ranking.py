@@ -100,7 +100,7 @@ def _summed(
 class RankMetrics:
     """HR@K, NDCG@K and MRR of one relevant item per example, from a histogram of integer ranks.
 
-    The histogram is summed over ranks as integers, so the metrics are the same on any number of workers to the last bit.
+    The histogram is summed over workers as integers, so the metrics are the same on any number of them, bit for bit.
     With one relevant item HR@K = [rank <= K], NDCG@K = [rank <= K] / log2(1 + rank), and MRR = 1 / rank.
     """
 

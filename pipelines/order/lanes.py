@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import torch
 
@@ -67,4 +67,4 @@ def deal_lanes(
     ranges = [row_groups[i] for i in order]
     total = sum(last - first for first, last in ranges)
     cuts = [lane * (total // lanes) + min(lane, total % lanes) for lane in range(lanes + 1)]
-    return [Lane(ranges, begin, end, window) for begin, end in zip(cuts, cuts[1:], strict=False)]
+    return [Lane(ranges, begin, end, window) for begin, end in pairwise(cuts)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -106,7 +106,7 @@ class Reader:
         """Rows of the source."""
         return sum(group.rows for group in self.source.row_groups)
 
-    def steps(self, epoch: int, start: dict[int, LanePosition] | None = None) -> Iterator[StepInput]:
+    def steps(self, epoch: int, start: dict[int, LanePosition] | None = None) -> Generator[StepInput]:
         """The rank's steps of an epoch from a position on; after its lanes have run dry, empty steps without end."""
         with self._prepared(epoch, start or {}) as prepared:
             while True:

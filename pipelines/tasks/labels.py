@@ -65,5 +65,7 @@ def _names(source: Source) -> tuple[str, ...]:
     except ValueError:
         names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"{source.files[0]}: label_names in the schema metadata is no JSON list of names: {text[:60]!r}")
+        raise UserError(
+            f"{source.files[0]}: label_names in the schema metadata is no JSON list of names: {text[:60]!r}"
+        )
     return tuple(names)

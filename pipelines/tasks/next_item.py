@@ -1,4 +1,4 @@
-"""Next-item recommendation over histories, leave-one-out: the last item is the test, the one before it the validation."""
+"""Next-item recommendation by leave-one-out: a history's last item is its test, the one before it its validation."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class NextItem:
         recent = history.take(everyone, last=self.max_length)
         inputs: dict[str, Tensor | Jagged | Layout] = {"layout": recent.layout, "seen": history}
         if split != "predict":
-            inputs["target"] = examples.columns["target"]  # type: ignore[assignment]
+            inputs["target"] = examples.columns["target"]
         lookups = {"history": recent.values, "negatives": torch.zeros(0, dtype=torch.int64)}
         return Batch(lookups, inputs, len(examples), recent.layout.total, examples.rows)
 

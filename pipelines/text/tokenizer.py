@@ -39,7 +39,9 @@ class Tokenizer:
         except OSError as error:
             raise UserError(f"{path}: the tokenizer can't be read ({error.strerror})") from None
         except Exception as error:  # the library raises bare Exception
-            raise UserError(f"{path}: not a tokenizer ({str(error).splitlines()[0]}); delete it to fit a new one") from None
+            raise UserError(
+                f"{path}: not a tokenizer ({str(error).splitlines()[0]}); delete it to fit a new one"
+            ) from None
 
     @property
     def size(self) -> int:

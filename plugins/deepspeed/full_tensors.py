@@ -1,9 +1,9 @@
 """Full fp32 tensors out of ZeRO's partitions and back into them, at any stage and number of ranks.
 
-DeepSpeed's ``safe_*`` functions do the gathering; three of their gaps are closed here. Stages 1 and 2 link the optimizer
-state of parameter groups after the first only if it exists when the first one steps (it doesn't). No stage has optimizer
-state before its first step, so there is nothing to load into. And stage 3 can't set a parameter whose elements don't
-divide by the number of ranks.
+DeepSpeed's ``safe_*`` functions do the gathering; three of their gaps are closed here. Stages 1 and 2 link optimizer
+state when the first parameter group has stepped, and so miss that of the others. No stage has optimizer state before its
+first step, so there is nothing to load into. And stage 3 can't set a parameter whose elements don't divide by the number
+of ranks.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from deepspeed.utils import (
     lazy_init_hp_params_optimizer_state,
     safe_get_full_fp32_param,
     safe_get_full_optimizer_state,
+    safe_set_full_fp32_param,
     safe_set_full_optimizer_state,
     safe_set_local_fp32_param,
     safe_set_local_optimizer_state,
@@ -76,7 +77,7 @@ def scatter(network: nn.Module, zero: Any, saved: Mapping[str, Tensor], rank: in
         else:
             value = saved[f"weight/{name}"].to(parameter.device)
             parameter.copy_(value)
-            parameter.set_full_hp_param(value)
+            safe_set_full_fp32_param(parameter, value)
             for key, value in states.items():
                 safe_set_full_optimizer_state(parameter, value.to(parameter.device), key)
 

@@ -1,0 +1,38 @@
+"""Runs a function where the job says: in this process, or on Ray workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from saccade.cluster.job import Job
+
+
+def run_on_workers(
+    function: Callable[[dict[str, Any]], None], job: Job, folder: Path, arguments: dict[str, Any]
+) -> None:
+    """Call ``function(arguments)`` on every worker of the job and wait.
+
+    Args:
+        function: importable where the workers run.
+        job: its engine, workers and failures to survive.
+        folder: for the workers' logs, seen by all nodes.
+        arguments: plain data.
+    """
+    if job.engine.name == "reference":
+        function(arguments)
+        return
+    from saccade.plugins.ray.launch import launch
+
+    launch(
+        function,
+        arguments,
+        workers=job.run.workers,
+        cpus_per_worker=job.run.cpus_per_worker,
+        use_gpu=job.engine.device == "cuda" or (job.engine.device == "auto" and torch.cuda.is_available()),
+        storage=folder,
+        max_failures=job.run.max_failures,
+    )
