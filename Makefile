@@ -53,9 +53,10 @@ test: setup ## all tests
 	@$(BIN)/python -m pytest
 
 demo: setup ## make data, train on two Ray workers, evaluate, write the report
-	$(BIN)/saccade data synthesize runs/demo-data
-	$(BIN)/saccade train cluster/jobs/demo.yaml data.path=runs/demo-data
+	$(BIN)/saccade data synthesize runs/demo-data --users 4000 --items 500 --clusters 20 --mean-length 30
+	$(BIN)/saccade train cluster/jobs/demo.yaml data.path=runs/demo-data --fresh
 	$(BIN)/saccade report runs/demo
+	@$(BIN)/python -m saccade.cluster.demo runs/demo runs/demo-data
 
 clean: ## remove builds and caches (runs/ and .venv stay)
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from saccade.models.attention.multihead import MultiHeadAttention
+from saccade.models.dropout import Dropout
 from saccade.models.jagged import Jagged
 
 
@@ -21,8 +22,8 @@ class AttentionBlock(nn.Module):
         self.attention_norm = nn.LayerNorm(dim)
         self.attention = MultiHeadAttention(dim, heads, causal=causal)
         self.mlp_norm = nn.LayerNorm(dim)
-        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, dim))
-        self.dropout = nn.Dropout(dropout)
+        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), Dropout(dropout), nn.Linear(hidden, dim))
+        self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Jagged) -> Jagged:
         """[T, D] -> [T, D]."""

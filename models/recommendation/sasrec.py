@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from saccade.models.attention.block import AttentionBlock
 from saccade.models.attention.positions import LearnedPositions
+from saccade.models.dropout import Dropout
 from saccade.models.jagged import Jagged
 
 
@@ -20,7 +21,7 @@ class SASRec(nn.Module):
         super().__init__()
         self.scale = dim**0.5
         self.positions = LearnedPositions(max_length, dim, reversed=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(AttentionBlock(dim, heads, hidden, dropout, causal=True) for _ in range(blocks))
         self.norm = nn.LayerNorm(dim)
 

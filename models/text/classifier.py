@@ -9,6 +9,7 @@ from saccade.models.attention.positions import LearnedPositions
 from saccade.models.encoder import Encoder
 from saccade.models.jagged import Jagged
 from saccade.models.pooling import AttentionPooling
+from saccade.models.text.local import LocalMixing
 
 
 class TextClassifier(nn.Module):
@@ -24,6 +25,7 @@ class TextClassifier(nn.Module):
         hidden: int,
         dropout: float,
         token_dropout: float,
+        reach: int,
         max_length: int,
     ) -> None:
         """``hidden`` is the width of the blocks' MLP, ``token_dropout`` the part of tokens hidden whole in training."""
@@ -32,6 +34,7 @@ class TextClassifier(nn.Module):
         self.token_dropout = nn.Dropout(token_dropout)
         self.positions = LearnedPositions(max_length, dim)
         self.dropout = nn.Dropout(dropout)
+        self.local = LocalMixing(dim, reach)
         self.encoder = Encoder(dim, blocks, heads, hidden, dropout)
         self.pooling = AttentionPooling(dim)
         self.pooled_dropout = nn.Dropout(dropout)
@@ -42,6 +45,7 @@ class TextClassifier(nn.Module):
         # A hidden token keeps its place: the position is added afterwards.
         shown = self.token_dropout(torch.ones_like(tokens.values[:, :1]))
         values = self.dropout(tokens.values * self.scale * shown + self.positions(tokens.layout))
+        values = values + self.dropout(self.local(tokens.with_values(values)))
         encoded = self.encoder(tokens.with_values(values))
         logits: Tensor = self.classes(self.pooled_dropout(self.pooling(tokens.with_values(encoded))))
         return logits

@@ -20,7 +20,7 @@ UNKNOWN = "[UNK]"
 
 
 class Tokenizer:
-    """Lower-cases, splits at spaces and punctuation, and cuts words into the longest known pieces (WordPiece)."""
+    """Lower-cases, splits at spaces and punctuation, and cuts words into known pieces (byte-pair encoding)."""
 
     def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
         """Wraps a tokenizer of the ``tokenizers`` library; see :meth:`load` and :func:`fit_tokenizer`."""
@@ -79,12 +79,15 @@ def fit_tokenizer(source: Source, column: str, vocabulary: int, path: Path) -> P
         UserError: the texts hold nothing to learn from.
     """
     library = _library()
-    tokenizer = library.Tokenizer(library.models.WordPiece(unk_token=UNKNOWN))
+    tokenizer = library.Tokenizer(library.models.BPE(unk_token=UNKNOWN))
     tokenizer.normalizer = library.normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = library.pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = library.decoders.WordPiece()
-    trainer = library.trainers.WordPieceTrainer(
-        vocab_size=vocabulary, special_tokens=[UNKNOWN], show_progress=False, limit_alphabet=1000
+    split = [library.pre_tokenizers.BertPreTokenizer(), library.pre_tokenizers.Metaspace()]
+    tokenizer.pre_tokenizer = library.pre_tokenizers.Sequence(split)
+    tokenizer.decoder = library.decoders.Metaspace()
+    # A mark before each word and no mark inside it: with one (WordPiece) the trainer numbers the pieces in the order of
+    # a hash map, and every run gets another vocabulary.
+    trainer = library.trainers.BpeTrainer(
+        vocab_size=vocabulary, min_frequency=2, special_tokens=[UNKNOWN], show_progress=False, limit_alphabet=1000
     )
     tokenizer.train_from_iterator(_texts(source, column), trainer)
     if tokenizer.get_vocab_size() <= 1:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,14 +94,15 @@ def cpus_here() -> int:
 def _start() -> None:
     import ray
 
-    ray.init(
-        address="local",
-        num_cpus=cpus_here(),
-        include_dashboard=False,
-        log_to_driver=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        logging_level=logging.WARNING,
-    )
+    with _interrupt_afterwards(), _terminate_is_interrupt():
+        ray.init(
+            address="local",
+            num_cpus=cpus_here(),
+            include_dashboard=False,
+            log_to_driver=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            logging_level=logging.WARNING,
+        )
 
 
 def _join(address: str) -> None:
@@ -112,17 +115,45 @@ def _join(address: str) -> None:
         )
     try:
         # The cluster's processes don't have this one's environment.
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            logging_level=logging.WARNING,
-            runtime_env={"env_vars": cluster_environment()},
-        )
+        environment = {"env_vars": cluster_environment()}
+        with _terminate_is_interrupt():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, runtime_env=environment)
     except Exception as error:
         raise UserError(
             f"cannot join Ray at RAY_ADDRESS={address} ({describe(error)}): "
             "start Ray there, or unset RAY_ADDRESS to train on this machine"
         ) from error
+
+
+@contextmanager
+def _interrupt_afterwards() -> Iterator[None]:
+    """Hold a first SIGINT back until the block is done: what Ray is starting just now would outlive it for a minute."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+
+    def hold(number: int, frame: object) -> None:
+        if held:
+            raise KeyboardInterrupt
+        held.append(number)
+
+    before = signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _terminate_is_interrupt() -> Iterator[None]:
+    """While it starts, Ray makes SIGTERM an exit with code 15; here it is to be the same as SIGINT."""
+    try:
+        yield
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
 
 
 def _resources() -> dict[str, float]:

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 from pathlib import Path
 
@@ -83,15 +84,27 @@ def test_what_an_earlier_start_left_is_not_shown(tmp_path: Path) -> None:
     assert stream.getvalue() == "starting\n"
 
 
+def read_all(descriptor: int, seen: list[bytes]) -> None:
+    """Read a terminal's master end until nobody holds the other."""
+    try:
+        while data := os.read(descriptor, 4096):
+            seen.append(data)
+    except OSError:  # how Linux says that the other end is closed
+        pass
+
+
 @pytest.mark.parametrize("columns", [0, 40, 120])
 def test_a_bar_on_a_terminal(tmp_path: Path, columns: int) -> None:
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 25, columns, 0, 0))
-    with os.fdopen(slave, "w") as terminal:
-        with follow(tmp_path, stream=terminal, poll=0.01):
-            train(tmp_path)
-        out = os.read(master, 1 << 16).decode()
+    seen: list[bytes] = []
+    reader = threading.Thread(target=read_all, args=(master, seen))
+    reader.start()
+    with os.fdopen(slave, "w") as terminal, follow(tmp_path, stream=terminal, poll=0.01):
+        train(tmp_path)
+    reader.join()
     os.close(master)
+    out = b"".join(seen).decode()
     assert "\r" in out
     # The message stands on a line of its own, and the bar is drawn again below it.
     assert any(line.endswith("INFO valid/ndcg@10 0.1234 at epoch 1") for line in out.replace("\r", "\n").split("\n"))
