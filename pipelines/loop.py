@@ -99,7 +99,7 @@ class Training:
             last = state.epoch == course.epochs
             if self.validate and (last or state.epoch % course.evaluate_every == 0):
                 self._evaluate(self.validate)
-            state.finished = last or self._out_of_patience()
+            state.finished = self._out_of_patience()
             if last or state.finished or state.epoch % course.evaluate_every == 0:
                 self.save()
 
@@ -140,12 +140,7 @@ class Training:
 
     def _log(self, factor: float) -> None:
         window, state = self.window, self.state
-        loss = float(self.collective.sum(torch.tensor(window.loss, device=self.engine.device))) / window.steps
-        if not math.isfinite(loss):
-            raise UserError(
-                f"the loss is {loss} near step {state.step}: lower optimizer.learning_rate or the tables' "
-                "learning_rate, or use train.precision=fp32; the same command then goes on from the last checkpoint"
-            )
+        loss = self._finite_loss() / window.steps
         self.progress.update(loss=loss)
         numbers = {
             "train/loss": loss,
@@ -158,6 +153,16 @@ class Training:
         for tracker in self.trackers:
             tracker.log(state.step, numbers)
         self.window = _Window()
+
+    def _finite_loss(self) -> float:
+        """The sum of the losses since the last logged step, over all ranks; a UserError where it isn't finite."""
+        loss = float(self.collective.sum(torch.tensor(self.window.loss, device=self.engine.device)))
+        if not math.isfinite(loss):
+            raise UserError(
+                f"the loss is {loss} near step {self.state.step}: lower optimizer.learning_rate or the tables' "
+                "learning_rate, or use train.precision=fp32; the same command then goes on from the last checkpoint"
+            )
+        return loss
 
     def _show(self, phase: Any) -> None:
         state = self.state
@@ -183,7 +188,9 @@ class Training:
         value = state.metrics[course.select]
         improved = not state.best or value > state.best[0][0]
         state.stale = 0 if improved else state.stale + 1
-        state.best = sorted([*state.best, (value, state.step)], reverse=True)[: max(course.keep_best, 1)]
+        # Of equally good evaluations the first one counts.
+        best = sorted([*state.best, (value, state.step)], key=lambda found: (-found[0], found[1]))
+        state.best = best[: max(course.keep_best, 1)]
         for tracker in self.trackers:
             tracker.log(state.step, state.metrics)
         shown = "  ".join(f"{name} {number:.4f}" for name, number in sorted(state.metrics.items()))
@@ -200,9 +207,12 @@ class Training:
 
     def save(self) -> None:
         """Write a checkpoint of where the training stands, and remove those that need not be kept."""
+        self._finite_loss()  # a run must not go on from broken weights
         self._show("saving")
         state = self.state
-        positions = {k: p for mine in self.collective.gather_objects(state.positions) for k, p in mine.items()}
+        # Of other ranks' lanes this rank knows at best where they stood when the run was resumed.
+        own = {lane: place for lane, place in state.positions.items() if lane in self.reader.mine}
+        positions = {k: p for theirs in self.collective.gather_objects(own) for k, p in theirs.items()}
         training = TrainingState(**{**vars(state), "positions": positions}).to_json()
         save(
             self.folder,

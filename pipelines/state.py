@@ -23,7 +23,7 @@ class TrainingState:
         best: (metric, step) of the best evaluations, best first.
         stale: evaluations since the best one.
         metrics: of the latest evaluation.
-        finished: training has ended.
+        finished: training has ended before its last epoch, out of patience.
     """
 
     step: int = 0

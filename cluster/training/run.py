@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from saccade.cluster.job import Job
 
 
@@ -32,7 +30,7 @@ def run_on_workers(
         arguments,
         workers=job.run.workers,
         cpus_per_worker=job.run.cpus_per_worker,
-        use_gpu=job.engine.device == "cuda" or (job.engine.device == "auto" and torch.cuda.is_available()),
+        device=job.engine.device,
         storage=folder,
         max_failures=job.run.max_failures,
     )

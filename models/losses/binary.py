@@ -14,7 +14,7 @@ def bce(positive: Tensor, negative: Tensor) -> Tensor:
         negative: [N, S] the negatives'; -inf leaves one out.
 
     Returns:
-        The scalar sum over N.
+        The scalar sum over N, in float32.
     """
     return softplus(-positive.float()).sum() + softplus(negative.float()).sum() / max(negative.shape[1], 1)
 
@@ -22,7 +22,7 @@ def bce(positive: Tensor, negative: Tensor) -> Tensor:
 def gbce(positive: Tensor, negative: Tensor, items: int, calibration: float) -> Tensor:
     """Generalised BCE, which undoes the overconfidence that negative sampling causes.
 
-    -β log σ(p) - Σ log(1 - σ(n)), β = α (t (1 - 1/α) + 1/α), α = S / (items - 1)
+    -β log σ(p) - Σ log(1 - σ(n)), β = α (t (1 - 1/α) + 1/α) = 1 - t (1 - α), α = S / (items - 1)
     ("gSASRec: Reducing Overconfidence in Sequential Recommendation Trained with Negative Sampling", Petrov and
     Macdonald 2023, section 5).
 
@@ -33,8 +33,7 @@ def gbce(positive: Tensor, negative: Tensor, items: int, calibration: float) -> 
         calibration: t in 0 (plain BCE) .. 1 (fully calibrated).
 
     Returns:
-        The scalar sum over N.
+        The scalar sum over N, in float32.
     """
-    rate = negative.shape[1] / (items - 1)
-    beta = rate * (calibration * (1 - 1 / rate) + 1 / rate)
+    beta = 1 - calibration * (1 - negative.shape[1] / (items - 1))
     return beta * softplus(-positive.float()).sum() + softplus(negative.float()).sum()

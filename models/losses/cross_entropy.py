@@ -17,6 +17,6 @@ def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0)
         label_smoothing: the share of the probability that is spread, 0 .. 1.
 
     Returns:
-        The scalar sum over N, in float32 at least.
+        The scalar sum over N, in float32.
     """
     return functional.cross_entropy(logits.float(), targets, reduction="sum", label_smoothing=label_smoothing)

@@ -34,7 +34,7 @@ def own_negatives(hidden: Tensor, negatives: Tensor, target_ids: Tensor, negativ
     Returns:
         [N, S].
     """
-    count = hidden.shape[0]
-    per_target = negatives.unflatten(0, (count, -1)) if count else negatives.reshape(0, 0, hidden.shape[1])
-    scores = torch.einsum("nd,nsd->ns", hidden, per_target)
-    return scores.masked_fill(target_ids[:, None] == negative_ids.view(count, -1), float("-inf"))
+    count, dim = hidden.shape
+    each = negatives.shape[0] // count if count else 0  # no target, no negatives: an empty micro-batch
+    scores = torch.einsum("nd,nsd->ns", hidden, negatives.view(count, each, dim))
+    return scores.masked_fill(target_ids[:, None] == negative_ids.view(count, each), float("-inf"))

@@ -17,7 +17,7 @@ def sampled_softmax(positive: Tensor, negative: Tensor, temperature: float = 1.0
         temperature: the scores are divided by it.
 
     Returns:
-        The scalar sum over N, in float32 at least.
+        The scalar sum over N, in float32.
     """
     scores = torch.cat((positive[:, None], negative), dim=1).float() / temperature
     return (scores.logsumexp(1) - scores[:, 0]).sum()

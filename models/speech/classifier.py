@@ -21,7 +21,6 @@ class SpeechClassifier(nn.Module):
         *,
         classes: int,
         features: LogMel,
-        mels: int,
         stacked: int,
         dim: int,
         blocks: int,
@@ -36,7 +35,7 @@ class SpeechClassifier(nn.Module):
         self.features = features
         self.masking = SpectrogramMasking(masked_bands, masked_time)
         self.stacked = stacked
-        self.projection = nn.Linear(stacked * mels, dim)
+        self.projection = nn.Linear(stacked * features.mels, dim)
         self.positions = SinusoidalPositions(dim)
         self.dropout = nn.Dropout(dropout)
         self.encoder = Encoder(dim, blocks, heads, hidden, dropout)

@@ -42,6 +42,7 @@ class LogMel(nn.Module):
     def __init__(self, sampling_rate: int, mels: int, frame_ms: float, hop_ms: float) -> None:
         """``sampling_rate`` in Hz; a frame of ``frame_ms`` milliseconds every ``hop_ms``, in ``mels`` bands."""
         super().__init__()
+        self.mels = mels
         self.frame = max(1, round(sampling_rate * frame_ms / 1000))
         self.hop = max(1, round(sampling_rate * hop_ms / 1000))
         self.points = 1 << (self.frame - 1).bit_length()  # a power of two, for the FFT
@@ -61,13 +62,15 @@ class LogMel(nn.Module):
     def forward(self, audio: Jagged) -> Jagged:
         """Samples [T] in -1 .. 1 -> float32 [F, mels]."""
         layout = Layout(self.frames(audio.layout.lengths), audio.layout.device)
+        if layout.total == 0:  # the FFT refuses it
+            return Jagged(self.filters.new_zeros(0, self.mels), layout)
         begin = audio.layout.offsets[:-1][layout.example] + layout.position * self.hop
         end = audio.layout.offsets[1:][layout.example]
         index = begin[:, None] + torch.arange(self.frame, device=begin.device)
         inside = index < end[:, None]
         # bfloat16 has too few digits for a spectrum.
         with torch.autocast(audio.values.device.type, enabled=False):
-            cut = audio.values.float()[index.clamp(max=max(audio.layout.total - 1, 0))] * inside * self.window
+            cut = audio.values.float()[index.clamp(max=audio.layout.total - 1)] * inside * self.window
             power = torch.view_as_real(torch.fft.rfft(cut, self.points)).square().sum(-1)
             bands = (power @ self.filters + FLOOR).log()
             centred = bands - segment_mean(bands, layout)[layout.example]

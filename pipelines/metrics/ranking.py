@@ -45,7 +45,7 @@ def rank_targets(
     all_targets, _ = collective.gather_rows(targets)
     seen_owner, _ = collective.gather_rows(seen.layout.example + sum(sizes[: collective.rank]))
     seen_items, _ = collective.gather_rows(seen.values)
-    partial = _holds_partial_columns(shards, collective)
+    partial = _holds_partial_columns(shards, collective, queries.device)
     blocks = _summed(everyone, shards, rows, collective) if partial else _own(everyone, shards)
 
     own = everyone.new_zeros(len(all_targets))
@@ -56,7 +56,7 @@ def rank_targets(
 
     counts = torch.zeros(len(all_targets), dtype=torch.int64, device=queries.device)
     for first, scores in blocks:
-        above = scores >= own[:, None]
+        above = ~(scores < own[:, None])  # so that NaN, too, counts against the target
         here = _within(seen_items, first, scores)
         above[seen_owner[here], seen_items[here] - first] = False
         here = _within(all_targets, first, scores)
@@ -73,11 +73,9 @@ def _within(items: Tensor, first: int, scores: Tensor) -> Tensor:
     return ((items >= first) & (items < first + scores.shape[1])).nonzero().squeeze(1)
 
 
-def _holds_partial_columns(shards: Sequence[TableShard], collective: Collective) -> bool:
+def _holds_partial_columns(shards: Sequence[TableShard], collective: Collective, device: torch.device) -> bool:
     """Whether any rank holds only some columns of its rows, so that a score is a sum over ranks."""
-    found = torch.tensor(
-        int(any(shard.columns[0] > 0 for shard in shards)), device=shards[0].weight.device if shards else None
-    )
+    found = torch.tensor(int(any(shard.columns[0] > 0 for shard in shards)), device=device)
     return bool(collective.sum(found))
 
 
@@ -110,12 +108,13 @@ class RankMetrics:
         self.histogram = torch.zeros(items + 1, dtype=torch.int64)
 
     def update(self, ranks: Tensor) -> None:
-        """Count [N] int64 ranks."""
-        self.histogram += torch.bincount(ranks.cpu(), minlength=self.histogram.numel())
+        """Count [N] int64 ranks; the histogram lives where they do, for the collective's sake."""
+        counted = torch.bincount(ranks, minlength=self.histogram.numel())
+        self.histogram = counted + self.histogram.to(ranks.device)
 
-    def result(self, collective: Collective, device: torch.device | str = "cpu") -> dict[str, float]:
+    def result(self, collective: Collective) -> dict[str, float]:
         """The metrics over all ranks' examples; NaN where there are none."""
-        histogram = collective.sum(self.histogram.to(device)).cpu().tolist()
+        histogram = collective.sum(self.histogram.clone()).tolist()
         count = sum(histogram)
         ranks = [(rank, n) for rank, n in enumerate(histogram) if n]
         metrics = {}

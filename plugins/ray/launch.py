@@ -13,7 +13,7 @@ from typing import Any
 
 from saccade.pipelines.progress import Progress
 from saccade.plugins.ray.quiet import no_ray_messages, worker_environment
-from saccade.plugins.ray.session import ray_session, waiting_for
+from saccade.plugins.ray.session import Device, ray_session, waiting_for
 
 # A collective that waits longer has lost its peers. Long, because rank 0 may save or count alone meanwhile.
 COLLECTIVE_TIMEOUT_S = 1800
@@ -25,7 +25,7 @@ def launch(
     *,
     workers: int,
     cpus_per_worker: int,
-    use_gpu: bool,
+    device: Device,
     storage: Path,
     max_failures: int,
 ) -> None:
@@ -39,7 +39,7 @@ def launch(
         arguments: plain data.
         workers: how many; the process group's world size.
         cpus_per_worker: CPUs reserved for each, and its compute threads.
-        use_gpu: one GPU each and nccl, instead of gloo.
+        device: ``cuda`` gives each a GPU and nccl, ``cpu`` gloo; ``auto`` goes by whether there is a GPU for each.
         storage: the run's folder, seen by all nodes.
         max_failures: restarts before giving up.
 
@@ -49,7 +49,7 @@ def launch(
         KeyboardInterrupt: SIGINT or SIGTERM came; the workers have been stopped.
     """
     storage = storage.absolute()
-    with _restored_signals(), ray_session(workers, cpus_per_worker, use_gpu), no_ray_messages():
+    with _restored_signals(), ray_session(workers, cpus_per_worker, device) as use_gpu, no_ray_messages():
         _interrupt_on_signals()
         if wait := waiting_for(workers, cpus_per_worker):
             Progress(storage).message(wait, "WARNING")

@@ -10,20 +10,26 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from saccade.pipelines.errors import UserError
 from saccade.plugins.ray.errors import describe
 from saccade.plugins.ray.quiet import cluster_environment, set_driver_environment
+
+Device = Literal["auto", "cpu", "cuda"]
 
 # Nothing but small messages goes through Ray's object store here; it must fit a container's small /dev/shm.
 OBJECT_STORE_BYTES = 128 * 2**20
 
 
 @contextmanager
-def ray_session(workers: int, cpus_per_worker: int, use_gpu: bool) -> Iterator[None]:
+def ray_session(workers: int, cpus_per_worker: int, device: Device) -> Iterator[bool]:
     """Ray for the length of the block: the caller's, the one at RAY_ADDRESS (also set inside a Ray job), or a new one.
 
     What was started or joined here is left at the end; a new one then stops with all its processes.
+
+    Yields:
+        Whether every worker gets a GPU: asked for by ``cuda``, and with ``auto`` where the cluster has one for each.
 
     Raises:
         UserError: the workers ask for more than there is, or no Ray answers at RAY_ADDRESS.
@@ -42,8 +48,10 @@ def ray_session(workers: int, cpus_per_worker: int, use_gpu: bool) -> Iterator[N
             _start()
         elif not joined:
             _join(address)
-        check(workers, cpus_per_worker, _resources(), use_gpu, where)
-        yield
+        there = _resources()
+        use_gpu = device == "cuda" or (device == "auto" and there.get("GPU", 0.0) >= workers)
+        check(workers, cpus_per_worker, there, use_gpu, where)
+        yield use_gpu
     except KeyboardInterrupt:
         stop = True  # the only way to stop the workers of a Ray that was there before
         raise

@@ -22,7 +22,7 @@ if __name__ == "__main__":
             {"folder": str(folder)},
             workers=2,
             cpus_per_worker=1,
-            use_gpu=False,
+            device="cpu",
             storage=folder,
             max_failures=3,
         )

@@ -25,16 +25,16 @@ def test_interrupt_leaves_no_process(tmp_path: Path, signal_number: signal.Signa
         text=True,
     )
     try:
-        wait_for(lambda: (tmp_path / "started-0").exists() and (tmp_path / "started-1").exists(), 90)
+        wait_for(lambda: (tmp_path / "started-0").exists() and (tmp_path / "started-1").exists(), 180)
         assert len(marked(mark)) > 3
         if signal_number == signal.SIGINT:
             os.killpg(driver.pid, signal_number)
         else:
             driver.send_signal(signal_number)
-        out, err = driver.communicate(timeout=20)
+        out, err = driver.communicate(timeout=60)
         assert driver.returncode == 130, err
         assert "Traceback" not in out + err
-        wait_for(lambda: not marked(mark), 5)
+        wait_for(lambda: not marked(mark), 15)
     finally:
         for process in marked(mark):
             os.kill(process, signal.SIGKILL)

@@ -13,7 +13,7 @@ def session_elsewhere(workers: int, environment: dict[str, str]) -> "subprocess.
 import ray
 from saccade.plugins.ray.session import ray_session
 try:
-    with ray_session({workers}, 1, use_gpu=False):
+    with ray_session({workers}, 1, "cpu"):
         print("a session began")
 finally:
     print("started" if ray._private.worker._global_node else "not started")
