@@ -15,7 +15,10 @@ LEVELS = 1 << 16
 
 
 class Dropout(nn.Module):
-    """Zero elements with a probability in training and scale the others, so that the mean stays (Srivastava et al. 2014)."""
+    """Zero elements with a probability in training, and scale the others so that the mean stays.
+
+    "Dropout: A Simple Way to Prevent Neural Networks from Overfitting" (Srivastava et al. 2014).
+    """
 
     def __init__(self, probability: float) -> None:
         """``probability`` in [0, 1) of zeroing an element."""

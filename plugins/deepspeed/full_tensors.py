@@ -1,9 +1,9 @@
 """Full fp32 tensors out of ZeRO's partitions and back into them, at any stage and number of ranks.
 
 DeepSpeed's ``safe_*`` functions do the gathering; three of their gaps are closed here. Stages 1 and 2 link optimizer
-state when the first parameter group has stepped, and so miss that of the others. No stage has optimizer state before its
-first step, so there is nothing to load into. And stage 3 can't set a parameter whose elements don't divide by the number
-of ranks.
+state when the first parameter group has stepped, and so miss that of the others. No stage has optimizer state before
+its first step, so there is nothing to load into. And stage 3 can't set a parameter whose elements don't divide by the
+number of ranks.
 """
 
 from __future__ import annotations

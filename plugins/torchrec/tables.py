@@ -115,8 +115,8 @@ class ShardedTables:
             optimizer = self.optimizers[table.name].name
             if sharding == "column" and optimizer == "rowwise_adagrad" and world_size > 1:
                 raise UserError(
-                    f"engine.sharding=column cuts the rows of table {table.name!r}, and rowwise_adagrad keeps one sum for "
-                    "a whole row: choose engine.sharding=row or the optimizer adagrad"
+                    f"engine.sharding=column cuts the rows of table {table.name!r}, and rowwise_adagrad keeps one sum "
+                    "for a whole row: choose engine.sharding=row or the optimizer adagrad"
                 )
             if sharding == "column" and (table.dim % world_size or table.dim // world_size % 4):
                 raise UserError(
