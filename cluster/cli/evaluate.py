@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -23,7 +24,7 @@ from saccade.cluster.cli.run_folder import existing_run
 @click.argument("overrides", nargs=-1)
 @click.option("--split", type=click.Choice(["valid", "test"]), default="test", show_default=True, help="Rows to use.")
 @json_option
-def evaluate(run: Path, overrides: tuple[str, ...], split: Literal[valid, test], as_json: bool) -> None:
+def evaluate(run: Path, overrides: tuple[str, ...], split: Literal["valid", "test"], as_json: bool) -> None:
     """Measure a trained run on a split of its data.
 
     RUN is the run's folder; its best checkpoint is used. OVERRIDES change its job for this evaluation only.
