@@ -1,4 +1,4 @@
-"""Sums, means and softmax inside each example of a packed batch: no padding, and an example without tokens gives zeros."""
+"""Sums, means and softmax inside each example of a packed batch; an example without tokens gives zeros."""
 
 from __future__ import annotations
 

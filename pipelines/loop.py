@@ -30,6 +30,7 @@ class Course:
 
     Attributes:
         epochs: passes over the rows.
+        learning_rate: the network's, before the schedule's factor; for the record.
         schedule: of the learning rate.
         log_every: steps from one logged step to the next.
         evaluate_every: epochs from one evaluation to the next.
@@ -40,6 +41,7 @@ class Course:
     """
 
     epochs: int
+    learning_rate: float
     schedule: Schedule
     log_every: int
     evaluate_every: int
@@ -144,7 +146,7 @@ class Training:
         self.progress.update(loss=loss)
         numbers = {
             "train/loss": loss,
-            "train/learning_rate": factor,
+            "train/learning_rate": factor * self.course.learning_rate,
             "train/events_per_second": window.events / window.seconds,
             "train/step_seconds": window.seconds / window.steps,
             "train/data_wait": window.waited / window.seconds,

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from saccade.pipelines.adagrad import Adagrad
+
 
 @dataclass(frozen=True)
 class NetworkOptimizer:
@@ -38,7 +40,7 @@ class NetworkOptimizer:
             kind = torch.optim.AdamW if self.name == "adamw" else torch.optim.Adam
             return kind(groups, betas=self.betas, eps=self.eps, **common)
         if self.name == "adagrad":
-            return torch.optim.Adagrad(groups, eps=self.eps, **common)
+            return Adagrad(groups, eps=self.eps, **common)
         return torch.optim.SGD(groups, **common)
 
 

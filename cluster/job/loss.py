@@ -39,7 +39,7 @@ class GeneralizedBinaryCrossEntropy(Section):
     """The loss."""
 
     negatives: int = Field(default=256, ge=1)
-    """Items drawn for a position."""
+    """Items drawn for a micro-batch."""
 
     calibration: float = Field(default=0.75, ge=0, le=1)
     """The paper's t: 0 is plain bce, 1 is fully calibrated."""

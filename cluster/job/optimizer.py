@@ -30,7 +30,7 @@ class Optimizer(Section):
     """Added to the denominator (all but sgd)."""
 
     warmup_steps: int = Field(default=0, ge=0)
-    """Steps in which the rate rises linearly from 0 to its peak."""
+    """Steps in which the rate rises linearly to its peak."""
 
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     """How the rate falls between the warm-up and the last step."""

@@ -78,7 +78,10 @@ def predict(run: Path, data: str, output: Path, top_k: int) -> dict[str, Any]:
             bar.update(item.rows)
     seconds = time.monotonic() - began
     users = _users(job, data, split)
-    count = _write(output, users, rows, found)
+    try:
+        count = _write(output, users, rows, found)
+    except OSError as error:
+        raise UserError(f"--output {output}: can't be written ({error.strerror or error})") from None
     return {
         "run": str(run),
         "output": str(output),
@@ -118,6 +121,9 @@ def _write(
         flat = pa.array(values.flatten().numpy())
         columns[name] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1]) if values.dim() == 2 else flat
     temporary = output.with_name(f".{output.name}.writing")
-    pq.write_table(pa.table(columns), temporary)
-    temporary.replace(output)
+    try:
+        pq.write_table(pa.table(columns), temporary)
+        temporary.replace(output)
+    finally:
+        temporary.unlink(missing_ok=True)
     return len(numbers)

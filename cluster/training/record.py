@@ -71,16 +71,29 @@ def _plan(description: dict[str, object]) -> list[dict[str, Any]]:
     return plan
 
 
+def check_tracking(job: Job) -> None:
+    """Find out in the driver whether the job's wandb.mode can be had.
+
+    Raises:
+        UserError: it can't.
+    """
+    mode = job.wandb.mode
+    if mode == "disabled":
+        return
+    if find_spec("wandb") is not None:
+        from saccade.plugins.wandb.mode import choose_mode
+
+        choose_mode(mode)
+    elif mode != "auto":
+        raise UserError(f"wandb.mode={mode}, but wandb isn't installed: pip install wandb, or set wandb.mode=disabled")
+
+
 def start_trackers(job: Job, folder: Path, record: dict[str, Any], progress: Progress) -> list[Tracker]:
     """wandb, if the job wants it and it is installed."""
     settings = job.wandb
     if settings.mode == "disabled":
         return []
     if find_spec("wandb") is None:
-        if settings.mode != "auto":
-            raise UserError(
-                f"wandb.mode={settings.mode}, but wandb isn't installed: pip install wandb, or set disabled"
-            )
         progress.message("wandb isn't installed: the run is tracked in its own folder alone")
         return []
     from saccade.plugins.wandb.tracker import WandbTracker

@@ -14,12 +14,16 @@ from typing import Any
 from saccade.cluster.job import Job, job_to_yaml, load_job, resume_differences
 from saccade.cluster.progress import follow
 from saccade.cluster.training.facts import gather_facts
-from saccade.cluster.training.record import data_facts
+from saccade.cluster.training.record import check_tracking, data_facts
 from saccade.cluster.training.run import run_on_workers
+from saccade.cluster.training.storage import storage_errors
 from saccade.cluster.training.tasks import make_task
 from saccade.cluster.training.worker import train_worker
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.record import git_state, read_json, replace_text, write_json
+
+FITTED = "artifacts.new"
+"""Where a start puts what it fits, until it is sure to go ahead."""
 
 
 def train(job: Job, *, fresh: bool) -> dict[str, Any]:
@@ -33,14 +37,16 @@ def train(job: Job, *, fresh: bool) -> dict[str, Any]:
         UserError: anything that the user can mend.
     """
     folder = job.run.folder
-    with _storage(folder), _only_one(folder):
-        if fresh:
-            _delete(folder)
-        done = _compare_with_existing(job, folder)
-        if done:
-            return done
-        facts = gather_facts(job, folder / "artifacts")
-        _write_record(job, folder, facts)
+    check_tracking(job)
+    with contextlib.ExitStack() as lock:
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(_only_one(folder))
+            if fresh:
+                _check_deletable(folder)
+            elif done := _compare_with_existing(job, folder):
+                return done
+            facts = _begin(job, folder, fresh)
         arguments = {"job": job.model_dump(mode="json"), "facts": facts, "folder": str(folder)}
         with follow(folder):
             run_on_workers(train_worker, job, folder, arguments)
@@ -61,22 +67,31 @@ def _compare_with_existing(job: Job, folder: Path) -> dict[str, Any] | None:
     if not (folder / "result.json").exists():
         return None
     result: dict[str, Any] = read_json(folder / "result.json")
-    if result["epochs"] < job.train.epochs and job.evaluate.patience is None:
-        (folder / "result.json").unlink()
-        return None
-    return result
+    return None if result["epochs"] < job.train.epochs and job.evaluate.patience is None else result
 
 
-def _write_record(job: Job, folder: Path, facts: dict[str, Any]) -> None:
-    task = make_task(job, facts, folder / "artifacts")
-    data = data_facts(job, task.columns)
-    known = read_json(folder / "run.json") if (folder / "run.json").exists() else {}
+def _begin(job: Job, folder: Path, fresh: bool) -> dict[str, Any]:
+    """Look at the data and write down what the run is; what was there is only touched once nothing speaks against it.
+
+    Returns:
+        The facts that ``gather_facts`` found.
+    """
+    fitted = folder / FITTED
+    shutil.rmtree(fitted, ignore_errors=True)
+    fitted.mkdir()
+    facts = gather_facts(job, fitted)
+    data = data_facts(job, make_task(job, facts, fitted).columns)
+    known = read_json(folder / "run.json") if (folder / "run.json").exists() and not fresh else {}
     before = known.get("data", data)
     if before["fingerprint"] != data["fingerprint"]:
         raise UserError(
             f"the data at {job.data.path} has changed since run {folder} began (fingerprint {before['fingerprint']}, "
             f"now {data['fingerprint']}): give run.name another name, or start over with --fresh"
         )
+    if fresh:
+        _delete(folder)
+    shutil.rmtree(folder / "artifacts", ignore_errors=True)
+    fitted.rename(folder / "artifacts")
     record = {
         "name": job.run.name,
         "task": job.task,
@@ -88,18 +103,8 @@ def _write_record(job: Job, folder: Path, facts: dict[str, Any]) -> None:
     }
     write_json(folder / "run.json", record)
     replace_text(folder / "job.yaml", job_to_yaml(job))
-
-
-@contextlib.contextmanager
-def _storage(folder: Path) -> Iterator[None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "artifacts").mkdir(exist_ok=True)
-        yield
-    except OSError as error:
-        raise UserError(
-            f"run.storage: can't write to {folder} ({error.strerror or error}): mend that or set another run.storage"
-        ) from None
+    (folder / "result.json").unlink(missing_ok=True)
+    return facts
 
 
 @contextlib.contextmanager
@@ -120,12 +125,15 @@ def _only_one(folder: Path) -> Iterator[None]:
         yield
 
 
-def _delete(folder: Path) -> None:
-    """Remove a run's contents, but nothing that isn't a run."""
-    contents = [path for path in folder.iterdir() if path.name not in (".lock", "artifacts")]
-    if contents and not (folder / "job.yaml").exists():
+def _check_deletable(folder: Path) -> None:
+    """Let --fresh delete nothing that isn't a run."""
+    names = {path.name for path in folder.iterdir()} - {".lock", FITTED}
+    if names and "job.yaml" not in names:
         raise UserError(f"--fresh: {folder} holds no run (no job.yaml), so it isn't deleted: remove it yourself")
+
+
+def _delete(folder: Path) -> None:
+    """Remove all of a run but what the start that removes it has made."""
     for path in folder.iterdir():
-        if path.name != ".lock":
+        if path.name not in (".lock", FITTED):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    (folder / "artifacts").mkdir()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ from saccade.cluster.training.engines import choose_device, make_engine
 from saccade.cluster.training.readers import make_reader
 from saccade.cluster.training.record import note_start
 from saccade.cluster.training.sources import has_split
+from saccade.cluster.training.storage import full_disk
 from saccade.cluster.training.tasks import make_task
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.retention import clean, newest_good, step_name
@@ -37,7 +35,7 @@ def train_worker(arguments: dict[str, Any]) -> None:
     """
     began = time.monotonic()
     job, folder = parse_job(arguments["job"]), Path(arguments["folder"])
-    with _storage_errors(folder):
+    with full_disk(folder):
         task = make_task(job, arguments["facts"], folder / "artifacts")
         engine = make_engine(job, task, choose_device(job))
         collective = engine.collective
@@ -99,6 +97,7 @@ def _resume(engine: Engine, checkpoints: Path, progress: Progress) -> TrainingSt
 def _course(job: Job) -> Course:
     return Course(
         epochs=job.train.epochs,
+        learning_rate=job.optimizer.learning_rate,
         schedule=Schedule(job.optimizer.schedule, job.optimizer.warmup_steps, job.optimizer.final_fraction),
         log_every=job.train.log_every,
         evaluate_every=job.evaluate.every,
@@ -142,17 +141,3 @@ def _finish(
         "best_step": best_step,
         **report,
     }
-
-
-@contextlib.contextmanager
-def _storage_errors(folder: Path) -> Iterator[None]:
-    """A full disk is the user's to mend: one line instead of a traceback."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(
-                f"no space left at {folder}: free some or set another run.storage; the same command then goes on from "
-                "the last checkpoint"
-            ) from None
-        raise

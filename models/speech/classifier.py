@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from saccade.models.attention.positions import SinusoidalPositions
 from saccade.models.encoder import Encoder
 from saccade.models.jagged import Jagged
+from saccade.models.local import LocalMixing
 from saccade.models.pooling import AttentionPooling
 from saccade.models.speech.log_mel import LogMel
 from saccade.models.speech.masking import SpectrogramMasking
@@ -27,6 +28,7 @@ class SpeechClassifier(nn.Module):
         heads: int,
         hidden: int,
         dropout: float,
+        reach: int,
         masked_bands: float,
         masked_time: float,
     ) -> None:
@@ -38,6 +40,7 @@ class SpeechClassifier(nn.Module):
         self.projection = nn.Linear(stacked * features.mels, dim)
         self.positions = SinusoidalPositions(dim)
         self.dropout = nn.Dropout(dropout)
+        self.local = LocalMixing(dim, reach)
         self.encoder = Encoder(dim, blocks, heads, hidden, dropout)
         self.pooling = AttentionPooling(dim)
         self.pooled_dropout = nn.Dropout(dropout)
@@ -47,6 +50,7 @@ class SpeechClassifier(nn.Module):
         """Samples [T] in -1 .. 1 -> [B, C] logits."""
         frames = stack(self.masking(self.features(audio)), self.stacked)
         values = self.dropout(self.projection(frames.values) + self.positions(frames.layout))
+        values = values + self.dropout(self.local(frames.with_values(values)))
         encoded = self.encoder(frames.with_values(values))
         logits: Tensor = self.classes(self.pooled_dropout(self.pooling(frames.with_values(encoded))))
         return logits

@@ -9,7 +9,7 @@ from saccade.models.attention.positions import LearnedPositions
 from saccade.models.encoder import Encoder
 from saccade.models.jagged import Jagged
 from saccade.models.pooling import AttentionPooling
-from saccade.models.text.local import LocalMixing
+from saccade.models.local import LocalMixing
 
 
 class TextClassifier(nn.Module):

@@ -47,7 +47,7 @@ class ClassificationMetrics:
         return everyone[everyone[:, 0].argsort()]
 
     def result(self) -> dict[str, float]:
-        """``accuracy``, ``macro_f1`` (mean F1 of the classes that occur) and ``loss``; NaN without rows. A collective."""
+        """``accuracy``, ``macro_f1`` (of the classes that occur) and mean ``loss``; NaN without rows. A collective."""
         from sklearn.metrics import accuracy_score, f1_score
 
         _, targets, predictions, losses = self._gathered.unbind(1)
@@ -60,7 +60,7 @@ class ClassificationMetrics:
         }
 
     def report(self) -> dict[str, Any]:
-        """scikit-learn's ``classification_report`` by label name; empty without rows. A collective, unless after result."""
+        """scikit-learn's ``classification_report`` by label name; empty without rows. A collective."""
         from sklearn.metrics import classification_report
 
         _, targets, predictions, _ = self._gathered.long().unbind(1)

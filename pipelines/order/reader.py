@@ -181,12 +181,14 @@ class Reader:
         self, number: int, lane: Lane, epoch: int, start: LanePosition
     ) -> Iterator[tuple[Batch, int, LanePosition]]:
         shuffle = self.split == "train"
+        passed = 0  # rows of windows of which encode left nothing
         for window in range(start.window, lane.windows):
             ranges = lane.rows(window)
             examples = concatenate([self.source.read(first, last) for first, last in ranges])
             read = len(examples)
             examples = self.task.encode(examples, self.split)
             place = (self.seed, epoch, number, window)
+            passed += 0 if len(examples) else read
             pieces = cut(examples.lengths, self.tokens, generator(*place, "window") if shuffle else None)
             skip = start.micro_batch if window == start.window else 0
             for index in range(skip, len(pieces)):
@@ -196,7 +198,8 @@ class Reader:
                 after = LanePosition(window + 1, 0) if last else LanePosition(window, index + 1)
                 # Rows that encode dropped count too, spread over the window, so that progress ends at 1.
                 used = read * (index + 1) // len(pieces) - read * index // len(pieces)
-                yield replace(batch, seed=seed), used, after
+                yield replace(batch, seed=seed), used + passed, after
+                passed = 0
 
     @cached_property
     def _empty(self) -> Batch:

@@ -39,6 +39,13 @@ class Classification:
         """Accuracy, macro F1 and the loss without smoothing; ``report()`` besides."""
         return ClassificationEvaluation(self.labels, collective)
 
+    def predict(
+        self, output: Tensor, batch: Batch, shards: Callable[[str], Sequence[TableShard]], top_k: int
+    ) -> dict[str, Tensor]:
+        """``labels`` and ``scores`` [N, top_k]: the likeliest classes and their probabilities, likeliest first."""
+        best = output.float().softmax(1).topk(min(top_k, len(self.labels)), dim=1)
+        return {"labels": best.indices, "scores": best.values}
+
 
 class ClassificationEvaluation:
     """Measures logits against the batch's labels."""
@@ -58,5 +65,5 @@ class ClassificationEvaluation:
         return self.metrics.result()
 
     def report(self) -> dict[str, Any]:
-        """Precision, recall, F1 and support of every class by its name. To be called after :meth:`result`."""
-        return self.metrics.report()
+        """``report``: precision, recall, F1 and support of every class by its name; ``label_names``: all the classes'."""
+        return {"report": self.metrics.report(), "label_names": self.metrics.labels}

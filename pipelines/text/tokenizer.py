@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -54,7 +55,7 @@ class Tokenizer:
         return hashlib.sha256(self._tokenizer.to_str().encode()).hexdigest()[:16]
 
     def encode(self, texts: Jagged, max_length: int) -> Jagged:
-        """UTF-8 bytes of N texts -> int64 token ids of N examples, each its first ``max_length``; an empty text has none."""
+        """UTF-8 bytes of N texts -> int64 ids of each one's first ``max_length`` tokens; an empty text has none."""
         encoded = self._tokenizer.encode_batch(_strings(texts), add_special_tokens=False)
         ids = [found.ids[:max_length] for found in encoded]
         lengths = torch.tensor([len(one) for one in ids], dtype=torch.int64)
@@ -107,10 +108,10 @@ def _texts(source: Source, column: str) -> Iterator[Sequence[str]]:
 def _strings(texts: Jagged) -> list[str]:
     data = texts.values.numpy().tobytes()
     offsets = texts.layout.host_offsets.tolist()
-    return [data[begin:end].decode(errors="replace") for begin, end in zip(offsets, offsets[1:], strict=False)]
+    return [data[begin:end].decode(errors="replace") for begin, end in pairwise(offsets)]
 
 
-def _library() -> tokenizers:
+def _library() -> Any:
     try:
         import tokenizers
     except ImportError:

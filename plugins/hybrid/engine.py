@@ -86,6 +86,8 @@ class HybridEngine:
         """See :class:`saccade.pipelines.engine.Engine`."""
         self.network.train(True)
         batches = [batch.to(self.device) for batch in batches]
+        if self.tables:
+            self.tables.set_learning_rate(learning_rate)
         total = 0.0
         for batch, embeddings in zip(batches, self._lookup(batches), strict=True):
             torch.manual_seed(batch.seed)
@@ -97,7 +99,7 @@ class HybridEngine:
             total += float(loss.detach())
         if self.tables:
             # backward has divided by the accumulation: a leaf holds the true gradient times the number of ranks.
-            self.tables.step(1.0, learning_rate)
+            self.tables.step(1.0)
         return total
 
     @torch.no_grad()

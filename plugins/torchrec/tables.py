@@ -151,13 +151,11 @@ class ShardedTables:
         lengths = torch.tensor([len(i) for i in ids], dtype=torch.int64, device=self.device)
         return KeyedJaggedTensor(keys=self.features, values=torch.cat(ids), lengths=lengths)
 
-    def step(self, scale: float, factor: float) -> None:
+    def step(self, scale: float) -> None:
         """Send the leaves' gradients, times ``scale``, back through the tables, whose optimizers step once.
 
-        ``scale`` must leave the true gradient times the number of ranks, by which TorchRec divides. ``factor`` is the
-        schedule's, on every table's own learning rate.
+        ``scale`` must leave the true gradient times the number of ranks, by which TorchRec divides.
         """
-        self._set_learning_rate(factor)
         gradients = []
         for feature, values in zip(self.features, self._looked_up, strict=True):
             parts = [leaf[feature] for leaf in self._leaves]
@@ -167,7 +165,8 @@ class ShardedTables:
         torch.autograd.backward(self._looked_up, gradients)
         self._looked_up, self._leaves = [], []
 
-    def _set_learning_rate(self, factor: float) -> None:
+    def set_learning_rate(self, factor: float) -> None:
+        """Set every table's rate to its own times the schedule's factor; FBGEMM takes it in with the next lookup."""
         optimizer = self.parallel.fused_optimizer
         for group, parameters in zip(optimizer.param_groups, self._group_tables(), strict=True):
             group["lr"] = self.optimizers[parameters].learning_rate * factor

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +23,7 @@ def test_micro_batches_partition_the_window_within_the_budget(lengths: list[int]
 def test_rows_of_a_micro_batch_are_of_similar_length(lengths: list[int], tokens: int) -> None:
     pieces = cut(torch.tensor(lengths, dtype=torch.int64), tokens, generator("similar"))
     spans = sorted((min(found), max(found)) for found in ([lengths[i] for i in piece] for piece in pieces))
-    assert all(left[1] <= right[0] for left, right in zip(spans, spans[1:], strict=False))
+    assert all(left[1] <= right[0] for left, right in pairwise(spans))
 
 
 def test_a_generator_decides() -> None:

@@ -1,4 +1,5 @@
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -99,7 +100,7 @@ def test_training_pairs_are_neighbours_and_never_held_out(lengths: list[int], la
     assert batch.targets == batch.events == sum(map(len, training_pairs(batch)))
     for history, pairs in zip(kept, training_pairs(batch), strict=True):
         past = history[:-2]
-        neighbours = list(zip(past, past[1:], strict=False))
+        neighbours = list(pairwise(past))
         assert 1 <= len(pairs) == min(len(neighbours), LONGEST)
         begin = neighbours.index(pairs[0])
         assert pairs == neighbours[begin : begin + len(pairs)]

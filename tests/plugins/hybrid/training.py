@@ -1,23 +1,26 @@
-"""A small next-item training that any engine can run, for tests of parity; ranks are spawned processes over gloo."""
+"""A small next-item training that any engine can run, for tests of parity."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-import torch.multiprocessing as mp
+from torch import Tensor, nn
 
+from saccade.models.jagged import Jagged
+from saccade.models.losses.binary import bce
 from saccade.models.losses.sampled_softmax import sampled_softmax
 from saccade.models.recommendation.sasrec import SASRec
+from saccade.models.table import Table
+from saccade.pipelines.batch import Batch
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.writer import save
 from saccade.pipelines.collective import Collective
@@ -29,51 +32,76 @@ from saccade.pipelines.reference import ReferenceEngine
 from saccade.pipelines.tasks.negatives import ScoredLoss
 from saccade.pipelines.tasks.next_item import NextItem
 
-ITEMS = 60
+ITEMS, DIM = 61, 16
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What differs between the runs that must agree."""
+    """What differs between the runs that must agree, and between those that needn't (``recipe``)."""
 
     engine: str = "reference"
-    workers: int = 1
     zero_stage: int = 0
     sharding: Any = "row"
     lanes: int = 4
-    steps: int = 20
     table: TableOptimizer = field(default_factory=lambda: TableOptimizer("adagrad", 0.05))
     network: NetworkOptimizer = field(default_factory=lambda: NetworkOptimizer("adamw", 1e-3, weight_decay=0.01))
-    dropout: float = 0.2
+    other_table: TableOptimizer | None = None
+    shared_negatives: bool = True
+    first: int = 0
+    steps: int = 20
+
+    @property
+    def recipe(self) -> Settings:
+        """The same training by the reference engine, from the first step on."""
+        return replace(self, engine="reference", zero_stage=0, sharding="row", first=0)
 
 
-def write_histories(folder: Path, users: int = 400) -> None:
+class Odd(nn.Module):
+    """SASRec with parameters of 1 and 33 elements, which don't divide by two ranks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = SASRec(DIM, blocks=2, heads=2, hidden=33, dropout=0.2, max_length=16)
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, items: Jagged) -> Tensor:
+        scaled: Tensor = self.model(items) * self.scale
+        return scaled
+
+
+def write_histories(folder: Path, users: int = 300) -> None:
     """Random histories, some too short to train on."""
-    torch.manual_seed(0)
-    histories = [torch.randint(1, ITEMS, (int(n),)).tolist() for n in torch.randint(1, 30, (users,))]
+    rng = torch.Generator().manual_seed(0)
+    lengths = torch.randint(1, 30, (users,), generator=rng).tolist()
+    histories = [torch.randint(1, ITEMS, (n,), generator=rng).tolist() for n in lengths]
     table = pa.table({"history": pa.array(histories, pa.list_(pa.int64()))})
     pq.write_table(table, folder / "part-0.parquet", row_group_size=70)
 
 
-def make_task(dropout: float) -> NextItem:
-    """A small SASRec with sampled softmax."""
-    return NextItem(
+def make_task(settings: Settings) -> NextItem:
+    """A small SASRec; with ``other_table`` the negatives come from a table of their own."""
+    loss = ScoredLoss(8, True, sampled_softmax) if settings.shared_negatives else ScoredLoss(2, False, bce)
+    task = NextItem(
         history="history",
         max_length=16,
         items=ITEMS,
-        build=partial(SASRec, dim=16, blocks=2, heads=2, hidden=32, dropout=dropout, max_length=16),
-        dim=16,
+        build=Odd,
+        dim=DIM,
         standard_deviation=0.1,
-        loss=ScoredLoss(8, True, sampled_softmax),
+        loss=loss,
         ks=[10],
+        latest=0.5,
     )
+    if settings.other_table:
+        task.tables = [Table("items", ITEMS, DIM, ("history",), 0.1), Table("others", ITEMS, DIM, ("negatives",), 0.2)]
+    return task
 
 
 def make_engine(settings: Settings, task: NextItem) -> Engine:
     """The engine that the settings name."""
     common: Mapping[str, Any] = {
         "optimizer": settings.network,
-        "table_optimizers": {"items": settings.table},
+        "table_optimizers": {"items": settings.table, "others": settings.other_table},
         "seed": 7,
         "device": torch.device("cpu"),
     }
@@ -86,62 +114,75 @@ def make_engine(settings: Settings, task: NextItem) -> Engine:
     )
 
 
-def run(settings: Settings, data: Path, output: Path, start: Path | None = None) -> None:
-    """Take the steps in this process and save a checkpoint to ``output``."""
+def make_reader(settings: Settings, task: NextItem, data: Path, split: Any = "train") -> Reader:
+    """This rank's part of the rows."""
     collective = Collective()
-    task = make_task(settings.dropout)
-    source = Source.open(str(data), None, task.columns)
-    engine = make_engine(settings, task)
-    if start:
-        engine.load(CheckpointReader(start))
-    reader = Reader(
-        source,
+    return Reader(
+        Source.open(str(data), None, task.columns),
         task,
-        "train",
+        split,
         seed=3,
         lanes=settings.lanes,
-        window=64,
+        window=40,
         tokens=90,
         rank=collective.rank,
         world_size=collective.world_size,
     )
-    with closing(reader.steps(0)) as steps:
-        for item in islice(steps, settings.steps):
-            targets = int(collective.sum(torch.tensor(sum(b.targets for b in item.batches))))
-            if targets:
-                engine.step(item.batches, targets, 1.0)
-    save(output, engine.state(), step=settings.steps, training={}, job={}, tables=task.tables, collective=collective)
 
 
-def _rank(rank: int, settings: Settings, data: Path, output: Path, start: Path | None, port: int) -> None:
-    os.environ.update(
-        MASTER_ADDR="127.0.0.1",
-        MASTER_PORT=str(port),
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE=str(settings.workers),
-        LOCAL_WORLD_SIZE=str(settings.workers),
-        DS_ACCELERATOR="cpu",
+def _steps(reader: Reader, collective: Collective) -> Iterator[tuple[list[Batch], int]]:
+    """This rank's micro-batches and the step's targets, one epoch after the other."""
+    for epoch in count():
+        with closing(reader.steps(epoch)) as steps:
+            for item in steps:
+                targets = int(collective.sum(torch.tensor(sum(b.targets for b in item.batches))))
+                if not targets:
+                    break
+                yield list(item.batches), targets
+
+
+def train(settings: Settings, data: Path, output: Path, start: Path | None = None) -> list[float]:
+    """Take steps [first, steps) in this process, save a checkpoint to ``output``, and return this rank's losses."""
+    task = make_task(settings)
+    engine = make_engine(settings, task)
+    if start:
+        engine.load(CheckpointReader(start))
+    stream = _steps(make_reader(settings, task, data), engine.collective)
+    losses = [
+        # The schedule's factor differs from step to step, tables and network must both follow it.
+        engine.step(batches, targets, 1 / (1 + number / 5))
+        for number, (batches, targets) in islice(enumerate(stream), settings.first, settings.steps)
+    ]
+    path = save(
+        output,
+        engine.state(),
+        step=settings.steps,
+        training={},
+        job={},
+        tables=task.tables,
+        collective=engine.collective,
     )
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=settings.workers)
-    run(settings, data, output, start)
-    torch.distributed.destroy_process_group()
+    assert path.is_dir()
+    return losses
 
 
-def train(settings: Settings, data: Path, output: Path, port: int, start: Path | None = None) -> CheckpointReader:
-    """Run the settings, in processes of their own where they are hybrid, and open the checkpoint that they left."""
-    if settings.engine == "reference":
-        run(settings, data, output, start)
-    else:
-        mp.spawn(_rank, (settings, data, output, start, port), nprocs=settings.workers)
+def opened(output: Path) -> CheckpointReader:
+    """The checkpoint that a training left."""
     return CheckpointReader(next(output.glob("step-*")))
 
 
-def largest_difference(left: CheckpointReader, right: CheckpointReader) -> float:
-    """Over all weights of tables and network."""
-    differences = [(left.table(t, "weight") - right.table(t, "weight")).abs().max() for t in left.manifest.tables]
-    names = sorted(name for name in left.network if name.startswith("weight/"))
-    assert names == sorted(name for name in right.network if name.startswith("weight/"))
-    differences += [(left.network[name] - right.network[name]).abs().max() for name in names]
-    return float(torch.stack(differences).max())
+def differences(left: CheckpointReader, right: CheckpointReader) -> dict[str, float]:
+    """The largest difference of each tensor: of tables and network, weights and optimizer state."""
+    assert set(left.network) == set(right.network)
+    assert set(left.manifest.tables) == set(right.manifest.tables)
+    found = {name: (left.network[name] - right.network[name]).abs().max() for name in left.network}
+    for table in left.manifest.tables:
+        assert left.states(table) == right.states(table)
+        for state in ("weight", *left.states(table)):
+            found[f"{table}/{state}"] = (left.table(table, state) - right.table(table, state)).abs().max()
+    return {name: float(value) for name, value in found.items()}
+
+
+def call(settings: Settings, data: Path, output: Path, start: Path | None = None) -> partial[list[float]]:
+    """:func:`train` for a list of calls; ``start`` is the folder that another training was saved to."""
+    return partial(train, settings, data, output, start and start / f"step-{settings.first:08d}")

@@ -1,4 +1,4 @@
-"""Mixing each token with its neighbours: what attention learns too, but from far more data."""
+"""Mixing each token with its neighbours: attention can learn that too, but from far more data."""
 
 from __future__ import annotations
 
