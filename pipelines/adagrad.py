@@ -12,7 +12,7 @@ from torch import Tensor
 class Adagrad(torch.optim.Optimizer):
     """The formula of ``torch.optim.Adagrad`` without its decay of the learning rate.
 
-    ("Adaptive Subgradient Methods for Online Learning and Stochastic Optimization", Duchi et al. 2011.) Torch's own makes
+    ("Adaptive Subgradient Methods for Online Learning and Stochastic Optimization", Duchi et al. 2011.) Torch's makes
     its state when it is built. ZeRO exchanges the parameters after that, and so builds it anew, without its groups.
     """
 

@@ -57,6 +57,10 @@ class TextEncoder(Network):
 
     positions: Literal["learned"] = "learned"
     """How a token's place in the text enters."""
+    reach: int = Field(default=2, ge=0)
+    """Neighbours on each side that a convolution mixes into a token before the blocks."""
+    token_dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Share of tokens that training hides whole."""
 
 
 class SpeechEncoder(Network):
@@ -67,3 +71,11 @@ class SpeechEncoder(Network):
 
     positions: Literal["sinusoidal"] = "sinusoidal"
     """How a frame's place in the recording enters."""
+    stacked: int = Field(default=3, ge=1)
+    """Frames that make one token."""
+    reach: int = Field(default=2, ge=0)
+    """Neighbours on each side that a convolution mixes into a token before the blocks."""
+    masked_bands: float = Field(default=0.2, ge=0, le=1)
+    """At most this share of the mel bands is hidden in training (SpecAugment)."""
+    masked_time: float = Field(default=0.2, ge=0, le=1)
+    """At most this share of a recording's frames is hidden in training (SpecAugment)."""

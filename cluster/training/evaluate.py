@@ -12,7 +12,7 @@ from saccade.cluster.progress import follow
 from saccade.cluster.training.best import best_checkpoint
 from saccade.cluster.training.engines import choose_device, make_engine
 from saccade.cluster.training.readers import make_reader
-from saccade.cluster.training.run import run_on_workers
+from saccade.cluster.training.run import check_workers, run_on_workers
 from saccade.cluster.training.sources import has_split, open_source
 from saccade.cluster.training.storage import full_disk, storage_errors
 from saccade.cluster.training.tasks import make_task
@@ -42,6 +42,7 @@ def evaluate(run: Path, overrides: Sequence[str], split: Split) -> dict[str, Any
         UserError: anything that the user can mend.
     """
     job = load_job(run / "job.yaml", overrides).resolved(Path.cwd())
+    check_workers(job)
     if not has_split(job, split):
         raise UserError(f"{job.data.path} has no {split} split: choose another --split or data.path")
     checkpoint = best_checkpoint(run)

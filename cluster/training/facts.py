@@ -7,13 +7,20 @@ from typing import Any
 
 import torch
 
-from saccade.cluster.job import Job, NextItemJob
-from saccade.cluster.training.sources import open_source
+from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob, TextClassificationJob
+from saccade.cluster.training.sources import has_split, open_source
 from saccade.models.jagged import Jagged
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.parquet.schema import Column
 from saccade.pipelines.parquet.source import Source
 from saccade.pipelines.parquet.statistics import check_ids, integer_range
+from saccade.pipelines.task import Split
+from saccade.pipelines.tasks.labels import check_labels, find_labels
+from saccade.pipelines.tasks.speech_classification import check_sampling_rate
+from saccade.pipelines.text.tokenizer import fit_tokenizer
+
+TOKENIZER = "tokenizer.json"
+"""The artifact that a text task's tokens depend on."""
 
 SHORTEST = 4
 """Items of the shortest history to learn from: two are held out, and of the other two one predicts the other."""
@@ -34,7 +41,30 @@ def gather_facts(job: Job, artifacts: Path) -> dict[str, Any]:
     """
     if isinstance(job, NextItemJob):
         return _next_item(job)
+    if isinstance(job, TextClassificationJob):
+        labels = _labels(job, job.data.label)
+        source = open_source(job, "train", [Column(job.data.text, "string")])
+        fit_tokenizer(source, job.data.text, job.data.vocabulary, artifacts / TOKENIZER)
+        return {"labels": labels}
+    if isinstance(job, SpeechClassificationJob):
+        for split in _present(job):
+            open_source(job, split, [Column(job.data.audio, "floats")])
+            check_sampling_rate(job.data.path, split, job.data.sampling_rate)
+        return {"labels": _labels(job, job.data.label)}
     raise UserError(f"task {job.task} can't be trained")
+
+
+def _labels(job: Job, column: str) -> list[str]:
+    """The classes of the training rows, which those of the other splits must be among."""
+    labels = find_labels(open_source(job, "train", [Column(column, "integer")]), column)
+    for split in _present(job):
+        check_labels(open_source(job, split, [Column(column, "integer")]), column, labels)
+    return list(labels)
+
+
+def _present(job: Job) -> list[Split]:
+    splits: tuple[Split, ...] = ("train", "valid", "test")
+    return [split for split in splits if has_split(job, split)]
 
 
 def _next_item(job: NextItemJob) -> dict[str, Any]:

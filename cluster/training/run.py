@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,3 +35,17 @@ def run_on_workers(
         storage=folder,
         max_failures=job.run.max_failures,
     )
+
+
+def check_workers(job: Job) -> None:
+    """Find out before anything starts whether this machine has the CPUs, unless a cluster will tell.
+
+    Raises:
+        UserError: the workers ask for more than there is.
+    """
+    if job.engine.name == "reference" or os.environ.get("RAY_ADDRESS", "local") not in ("", "local"):
+        return
+    from saccade.plugins.ray.session import check, cpus_here
+
+    there = {"CPU": float(cpus_here())}
+    check(job.run.workers, job.run.cpus_per_worker, there, use_gpu=False, where="this machine has")

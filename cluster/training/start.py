@@ -15,7 +15,7 @@ from saccade.cluster.job import Job, job_to_yaml, load_job, resume_differences
 from saccade.cluster.progress import follow
 from saccade.cluster.training.facts import gather_facts
 from saccade.cluster.training.record import check_tracking, data_facts
-from saccade.cluster.training.run import run_on_workers
+from saccade.cluster.training.run import check_workers, run_on_workers
 from saccade.cluster.training.storage import storage_errors
 from saccade.cluster.training.tasks import make_task
 from saccade.cluster.training.worker import train_worker
@@ -37,6 +37,7 @@ def train(job: Job, *, fresh: bool) -> dict[str, Any]:
         UserError: anything that the user can mend.
     """
     folder = job.run.folder
+    check_workers(job)
     check_tracking(job)
     with contextlib.ExitStack() as lock:
         with storage_errors(folder):

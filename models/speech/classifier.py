@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from saccade.models.attention.positions import SinusoidalPositions
+from saccade.models.dropout import Dropout
 from saccade.models.encoder import Encoder
 from saccade.models.jagged import Jagged
 from saccade.models.local import LocalMixing
@@ -39,11 +40,11 @@ class SpeechClassifier(nn.Module):
         self.stacked = stacked
         self.projection = nn.Linear(stacked * features.mels, dim)
         self.positions = SinusoidalPositions(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.local = LocalMixing(dim, reach)
         self.encoder = Encoder(dim, blocks, heads, hidden, dropout)
         self.pooling = AttentionPooling(dim)
-        self.pooled_dropout = nn.Dropout(dropout)
+        self.pooled_dropout = Dropout(dropout)
         self.classes = nn.Linear(dim, classes)
 
     def forward(self, audio: Jagged) -> Tensor:

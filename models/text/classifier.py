@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from saccade.models.attention.positions import LearnedPositions
+from saccade.models.dropout import Dropout
 from saccade.models.encoder import Encoder
 from saccade.models.jagged import Jagged
-from saccade.models.pooling import AttentionPooling
 from saccade.models.local import LocalMixing
+from saccade.models.pooling import AttentionPooling
 
 
 class TextClassifier(nn.Module):
@@ -31,13 +32,13 @@ class TextClassifier(nn.Module):
         """``hidden`` is the width of the blocks' MLP, ``token_dropout`` the part of tokens hidden whole in training."""
         super().__init__()
         self.scale = dim**0.5
-        self.token_dropout = nn.Dropout(token_dropout)
+        self.token_dropout = Dropout(token_dropout)
         self.positions = LearnedPositions(max_length, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.local = LocalMixing(dim, reach)
         self.encoder = Encoder(dim, blocks, heads, hidden, dropout)
         self.pooling = AttentionPooling(dim)
-        self.pooled_dropout = nn.Dropout(dropout)
+        self.pooled_dropout = Dropout(dropout)
         self.classes = nn.Linear(dim, classes)
 
     def forward(self, tokens: Jagged) -> Tensor:

@@ -65,5 +65,5 @@ class ClassificationEvaluation:
         return self.metrics.result()
 
     def report(self) -> dict[str, Any]:
-        """``report``: precision, recall, F1 and support of every class by its name; ``label_names``: all the classes'."""
+        """``report``: precision, recall, F1 and support by class name; ``label_names``: all classes. A collective."""
         return {"report": self.metrics.report(), "label_names": self.metrics.labels}

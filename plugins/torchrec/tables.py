@@ -101,6 +101,7 @@ class ShardedTables:
             plan=plan,
             sharders=[sharder],
         )
+        self._rates = [group["lr"] for group in self.parallel.fused_optimizer.param_groups]
         self._shards = self._find_shards()
         with torch.no_grad():
             for shard in self._shards:
@@ -168,20 +169,9 @@ class ShardedTables:
     def set_learning_rate(self, factor: float) -> None:
         """Set every table's rate to its own times the schedule's factor; FBGEMM takes it in with the next lookup."""
         optimizer = self.parallel.fused_optimizer
-        for group, parameters in zip(optimizer.param_groups, self._group_tables(), strict=True):
-            group["lr"] = self.optimizers[parameters].learning_rate * factor
+        for group, rate in zip(optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
         optimizer.step()
-
-    def _group_tables(self) -> list[str]:
-        """The table behind each of the fused optimizer's groups; tables of one group share their settings."""
-        names = {id(p): name for name, p in self.parallel.named_parameters()}
-        found = []
-        for group in self.parallel.fused_optimizer.param_groups:
-            name = names.get(id(group["params"][0]), "") if group["params"] else ""
-            found.append(
-                next((t.name for t in self.tables if f".{PREFIX}{t.name}." in f".{name}"), self.tables[0].name)
-            )
-        return found
 
     def _find_shards(self) -> list[TableShard]:
         weights = self.parallel.state_dict()

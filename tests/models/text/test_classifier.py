@@ -1,10 +1,11 @@
 """The text classifier over packed tokens."""
 
 import torch
+from torch import Tensor
 
 from saccade.models.jagged import Jagged
-from saccade.models.text.classifier import TextClassifier
 from saccade.models.local import LocalMixing
+from saccade.models.text.classifier import TextClassifier
 
 
 def classifier() -> TextClassifier:
@@ -30,15 +31,15 @@ def test_no_text_keeps_every_parameter_in_the_graph() -> None:
 
 def test_hidden_tokens_keep_their_place() -> None:
     network = classifier().train()
-    network.dropout.p = 0.0
-    network.token_dropout.p = 1.0
-    network.encoder, network.local = torch.nn.Identity(), torch.nn.Identity()
-    seen = []
-    network.pooling.register_forward_hook(lambda module, arguments, output: seen.append(arguments[0].values))
-    network.encoder.forward = lambda tokens: tokens.values  # type: ignore[method-assign]
-    network.local.forward = lambda tokens: tokens.values * 0  # type: ignore[method-assign]
-    network(Jagged.pack([torch.randn(3, 8)]))
-    torch.testing.assert_close(seen[0], network.positions.weight[:3])
+    network.dropout.probability, network.token_dropout.probability = 0.0, 0.5
+    seen: list[Tensor] = []
+    network.local.register_forward_hook(lambda module, arguments, output: seen.append(arguments[0].values))
+    tokens = torch.randn(9, 8)
+    network(Jagged.pack([tokens]))
+    shown = (seen[0] - network.positions.weight) / (tokens * network.scale)
+    part = shown.mean(1)
+    torch.testing.assert_close(shown, part[:, None].expand(9, 8).round(), atol=1e-4, rtol=0)
+    assert set(part.round().tolist()) == {0.0, 2.0}
 
 
 def test_local_mixing_is_a_convolution_with_zeros_past_the_ends() -> None:

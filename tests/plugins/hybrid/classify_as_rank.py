@@ -47,12 +47,13 @@ def make_task(kind: str, folder: Path) -> Task:
             standard_deviation=0.1,
             **common,
         )
+    speech: dict[str, Any] = {"stacked": 2, "reach": 1, "masked_bands": 0.2, "masked_time": 0.2, **ENCODER}
     features = partial(LogMel, 8000, mels=10, frame_ms=25.0, hop_ms=10.0)
     return SpeechClassification(
         audio="audio",
         features=features(),
         max_length=20,
-        build=lambda: SpeechClassifier(features=features(), stacked=2, reach=1, masked_bands=0.2, masked_time=0.2, **ENCODER),
+        build=lambda: SpeechClassifier(features=features(), **speech),
         **common,
     )
 

@@ -4,12 +4,14 @@ All trainings share one start of two ranks and one start of a single one.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.plugins.hybrid.training import Settings, call, differences, opened, train, write_histories
+from tests.plugins.hybrid.training import Settings, call, differences, opened, run_course, train, write_histories
 from tests.processes import run_ranks
 
+from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
 
 pytestmark = pytest.mark.slow
@@ -63,6 +65,17 @@ ADAGRAD_NETWORK_CHAIN = [
 CHAINS = {"adagrad": ADAGRAD_CHAIN, "rowwise": ROWWISE_CHAIN, "adagrad-network": ADAGRAD_NETWORK_CHAIN}
 
 
+# Where the loop is stopped and started again: twice in one epoch.
+STOPS = [(), (2, 4)]
+
+
+def run_loop(data: Path, folder: Path, stops: tuple[int, ...]) -> list[float]:
+    settings = Settings("hybrid", 2, "row")
+    for stop in stops:
+        run_course(settings, data, folder, (stop,))
+    return list(run_course(settings, data, folder).metrics.values())
+
+
 @dataclass(frozen=True)
 class Trained:
     """Where the trainings left their checkpoints, and the losses of those that ran on two ranks."""
@@ -89,6 +102,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
                 number, (_, settings) = legs.pop(0)
                 start = folder / f"{name}-{number - 1}" if number else None
                 calls[f"{name}-{number}"] = call(settings, data, folder / f"{name}-{number}", start)
+        if workers == 2:
+            for stops in STOPS:
+                calls[f"loop-{stops}"] = partial(run_loop, data, folder / f"loop-{stops}", stops)
         if workers:
             losses.update(
                 zip(calls, run_ranks(workers, list(calls.values()), folder / f"ranks-{workers}"), strict=True)
@@ -131,6 +147,31 @@ def test_goes_on_from_any_checkpoint(trained: Trained, name: str, leg: int) -> N
     output, _ = reference(trained, settings)
     found = differences(opened(output), opened(trained.folder / f"{name}-{leg}"))
     assert {tensor: value for tensor, value in found.items() if value > TOLERANCE} == {}
+
+
+def test_a_loop_stopped_twice_in_an_epoch_sees_every_row_once(trained: Trained) -> None:
+    """Each rank knows where its own lanes stand, and of the other's only where they stood when it was resumed."""
+    straight, stopped = (trained.folder / f"loop-{stops}" for stops in STOPS)
+    steps = [sorted(path.name for path in folder.iterdir()) for folder in (straight, stopped)]
+    assert steps[0] == steps[1]
+    for step in steps[0]:
+        left, right = CheckpointReader(straight / step), CheckpointReader(stopped / step)
+        assert left.manifest.training["positions"] == right.manifest.training["positions"]
+        assert max(differences(left, right).values()) == 0
+    assert trained.losses[f"loop-{STOPS[0]}"] == trained.losses[f"loop-{STOPS[1]}"]
+    first, second = trained.losses[f"loop-{STOPS[0]}"]
+    assert first == second
+
+
+def test_the_loop_does_what_the_reference_does(trained: Trained) -> None:
+    state = run_course(Settings(), trained.data, trained.folder / "loop-reference")
+    for name in ("step-00000001", f"step-{state.step:08d}"):
+        left = CheckpointReader(trained.folder / "loop-reference" / name)
+        right = CheckpointReader(trained.folder / f"loop-{STOPS[0]}" / name)
+        assert left.manifest.training["positions"] == right.manifest.training["positions"]
+        assert max(differences(left, right).values()) < TOLERANCE
+    (metrics, _) = trained.losses[f"loop-{STOPS[0]}"]
+    assert metrics == pytest.approx(list(state.metrics.values()), abs=1e-3)
 
 
 def test_the_trainings_would_differ(trained: Trained) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count, islice
@@ -25,10 +25,15 @@ from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.writer import save
 from saccade.pipelines.collective import Collective
 from saccade.pipelines.engine import Engine
+from saccade.pipelines.evaluate import evaluate
+from saccade.pipelines.loop import Course, Training
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
 from saccade.pipelines.order.reader import Reader
 from saccade.pipelines.parquet.source import Source
+from saccade.pipelines.progress import Progress
 from saccade.pipelines.reference import ReferenceEngine
+from saccade.pipelines.schedule import Schedule
+from saccade.pipelines.state import TrainingState
 from saccade.pipelines.tasks.negatives import ScoredLoss
 from saccade.pipelines.tasks.next_item import NextItem
 
@@ -186,3 +191,62 @@ def differences(left: CheckpointReader, right: CheckpointReader) -> dict[str, fl
 def call(settings: Settings, data: Path, output: Path, start: Path | None = None) -> partial[list[float]]:
     """:func:`train` for a list of calls; ``start`` is the folder that another training was saved to."""
     return partial(train, settings, data, output, start and start / f"step-{settings.first:08d}")
+
+
+class StoppedError(Exception):
+    """A training was stopped by its test."""
+
+
+class StoppableTraining(Training):
+    """Stops on all ranks alike, right after the checkpoints of certain steps."""
+
+    stops: tuple[int, ...] = ()
+
+    def save(self) -> None:
+        super().save()
+        if self.state.step in self.stops:
+            raise StoppedError
+
+
+def run_course(
+    settings: Settings, data: Path, folder: Path, stops: tuple[int, ...] = (), trackers: Any = (), **changes: Any
+) -> TrainingState:
+    """Train by the loop, with a checkpoint after each step, from the newest checkpoint in ``folder`` on."""
+    task = make_task(settings)
+    engine = make_engine(settings, task)
+    newest = max(folder.glob("step-*"), default=None)
+    state = TrainingState()
+    if newest:
+        engine.load(CheckpointReader(newest))
+        state = TrainingState.from_json(CheckpointReader(newest).manifest.training)
+    course = Course(
+        epochs=2,
+        schedule=Schedule("cosine", warmup_steps=3),
+        log_every=1,
+        evaluate_every=1,
+        select="valid/ndcg@10",
+        patience=None,
+        save_every=0.0,
+        keep_last=1000,
+        keep_best=1,
+    )
+    reader = make_reader(settings, task, data)
+    valid = make_reader(settings, task, data, "valid")
+    training = StoppableTraining(
+        engine=engine,
+        task=task,
+        reader=reader,
+        rows=reader.rows,
+        course=replace(course, **{k: v for k, v in changes.items() if k != "validate"}),
+        state=state,
+        validate=changes.get("validate", lambda: evaluate(engine, task, valid, "valid").metrics),
+        folder=folder,
+        job={},
+        trackers=trackers,
+        progress=Progress(None),
+    )
+    training.stops = stops
+    with suppress(StoppedError):
+        training.run()
+    engine.collective.barrier()
+    return state

@@ -1,0 +1,89 @@
+"""No space left at the storage path: one line, older checkpoints stay good, and the command goes on once there is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.cluster.training.program import Going, assert_same_weights, mistake, read, saccade, saved
+
+from saccade.pipelines.checkpoint.reader import CheckpointReader
+
+MEBIBYTES = 8
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a few MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    command = ["mount", "-t", "tmpfs", "-o", f"size={MEBIBYTES}m", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"can't mount a small file system: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Take all the space that is left."""
+    path = disk / "other-data"
+    with path.open("ab", buffering=0) as file:
+        while True:
+            try:
+                file.write(bytes(1 << 12))
+            except OSError:
+                return path
+
+
+def test_full_at_the_start(job: Path, disk: Path) -> None:
+    filling = fill(disk)
+    message = mistake("train", job, f"run.storage={disk}")
+    assert f"no space left at {disk / 'small'}" in message
+    assert "set another run.storage" in message
+    assert filling.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["reference", "hybrid"])
+def test_full_in_the_middle(engine: str, job: Path, undisturbed: tuple[Path, object], disk: Path) -> None:
+    run = disk / "small"
+    command = ["train", job, f"run.storage={disk}", f"engine.name={engine}"]
+    going = Going(*command, mark=str(disk))
+    try:
+        going.until(lambda: saved(run))
+        filling = fill(disk)
+        done = going.end()
+    finally:
+        going.kill()
+    assert done.code == 2, done
+    assert "Traceback" not in done.out + done.err
+    *progress, error = done.err.splitlines()
+    assert error.startswith("error: ")
+    assert "space left" in error
+    assert str(run) in error
+    assert not [line for line in progress if line.startswith("error")]
+    before = saved(run)
+    assert before
+    for name in before:
+        CheckpointReader(run / "checkpoints" / name).verify()
+    assert not list((run / "checkpoints").glob("*.writing"))
+
+    filling.unlink()
+    again = saccade(*command, "--json")
+    assert again.json["metrics"] == read(undisturbed[0] / "result.json")["metrics"]
+    assert f"resumed from {before[-1]}" in again.err
+    assert_same_weights(run, undisturbed[0], 0 if engine == "hybrid" else 1e-4)
+
+
+def test_predictions_and_reports_that_do_not_fit(short: Path, histories: Path, disk: Path) -> None:
+    fill(disk)
+    output = disk / "next.parquet"
+    assert f"--output {output}: can't be written" in mistake("predict", short, "--data", histories, "--output", output)
+    assert "can't write the report" in mistake("report", short, "--output", disk / "report.html")
+    assert [path.name for path in disk.iterdir()] == ["other-data"]
