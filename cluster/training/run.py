@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from saccade.cluster.job import Job
+from saccade.pipelines.errors import UserError
 
 
 def run_on_workers(
@@ -38,12 +40,19 @@ def run_on_workers(
 
 
 def check_workers(job: Job) -> None:
-    """Find out before anything starts whether this machine has the CPUs, unless a cluster will tell.
+    """Find out before anything starts whether the workers' packages and, unless a cluster will tell, CPUs are there.
 
     Raises:
-        UserError: the workers ask for more than there is.
+        UserError: packages are missing, or the workers ask for more than there is.
     """
-    if job.engine.name == "reference" or os.environ.get("RAY_ADDRESS", "local") not in ("", "local"):
+    if job.engine.name == "reference":
+        return
+    if missing := [name for name in ("ray", "deepspeed", "torchrec") if find_spec(name) is None]:
+        raise UserError(
+            f"engine.name=hybrid needs {', '.join(missing)}, not installed here: pip install 'saccade[cpu]' (the "
+            "README says how), or train in one process with engine.name=reference"
+        )
+    if os.environ.get("RAY_ADDRESS", "local") not in ("", "local"):
         return
     from saccade.plugins.ray.session import check, cpus_here
 

@@ -31,7 +31,7 @@ from saccade.pipelines.tasks.text_classification import TextClassification
 from saccade.pipelines.text.tokenizer import Tokenizer
 
 LABELS = ("low", "middle", "high")
-LANES, STEPS = 4, 6
+LANES, STEPS = 4, 8
 ENCODER: dict[str, Any] = {"classes": 3, "dim": 16, "blocks": 1, "heads": 2, "hidden": 32, "dropout": 0.2}
 
 
@@ -85,7 +85,7 @@ def main(kind: str, folder: Path, output: Path, engine_name: str, zero_stage: in
     engine = make_engine(task, engine_name, zero_stage)
     # A window and a budget so small that some lanes run dry before others: empty micro-batches are part of it.
     place = {"rank": collective.rank, "world_size": collective.world_size}
-    reader = Reader(source, task, "train", seed=3, lanes=LANES, window=64, tokens=60, **place)
+    reader = Reader(source, task, "train", seed=3, lanes=LANES, window=64, tokens=24, **place)
     with closing(reader.steps(0)) as steps:
         for item in islice(steps, STEPS):
             targets = int(collective.sum(torch.tensor(sum(batch.targets for batch in item.batches))))

@@ -64,9 +64,9 @@ class Settings:
 class Odd(nn.Module):
     """SASRec with parameters of 1 and 33 elements, which don't divide by two ranks."""
 
-    def __init__(self) -> None:
+    def __init__(self, dropout: float = 0.2) -> None:
         super().__init__()
-        self.model = SASRec(DIM, blocks=2, heads=2, hidden=33, dropout=0.2, max_length=16)
+        self.model = SASRec(DIM, blocks=2, heads=2, hidden=33, dropout=dropout, max_length=16)
         self.scale = nn.Parameter(torch.ones(1))
 
     def forward(self, items: Jagged) -> Tensor:
@@ -223,6 +223,7 @@ def run_course(
         epochs=2,
         schedule=Schedule("cosine", warmup_steps=3),
         log_every=1,
+        learning_rate=1e-3,
         evaluate_every=1,
         select="valid/ndcg@10",
         patience=None,

@@ -1,0 +1,22 @@
+# A Ray head with token authentication, two jobs handed to it, and what it says of them: ray_job.sh FOLDER JOB.
+# Runs in namespaces of its own (see test_ray_job.py), so that whatever Ray leaves ends with them.
+folder=$1 job=$2
+set -u
+ip link set lo up
+cd "$folder"
+mkdir -p ray source && echo "goes along" > source/note.txt
+head -c 32 /dev/urandom | base64 | tr -d '=+/\n' > token
+chmod 600 token
+export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$folder/token" RAY_ADDRESS=http://127.0.0.1:8265 RAY_DEDUP_LOGS=0
+RAY_ADDRESS= ray start --head --num-cpus=3 --temp-dir="$folder/ray" --object-store-memory=100000000 \
+  --dashboard-host=127.0.0.1 --disable-usage-stats > start.log 2>&1 || exit 9
+submit() { # NAME ARGUMENTS…
+  name=$1
+  shift
+  (cd source && timeout 200 ray job submit --submission-id "$name" --working-dir . -- saccade train "$job" "$@") \
+    > "$name.out" 2>&1
+  echo $? > "$name.code"
+  ray job logs "$name" > "$name.log" 2>&1
+}
+submit good "run.storage=$folder/runs" train.epochs=2 evaluate.every=1
+submit bad "run.storage=$folder/runs" run.name=bad "data.path=$folder/nowhere"

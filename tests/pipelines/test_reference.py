@@ -1,0 +1,158 @@
+"""The engine that all others are held to, held to what it promises itself."""
+
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from tests.plugins.hybrid.training import (
+    Odd,
+    Settings,
+    differences,
+    make_engine,
+    make_reader,
+    make_task,
+    opened,
+    train,
+    write_histories,
+)
+
+from saccade.models.jagged import Jagged, Layout
+from saccade.pipelines.batch import Batch
+from saccade.pipelines.checkpoint.reader import CheckpointReader
+from saccade.pipelines.engine import Engine
+from saccade.pipelines.errors import UserError
+from saccade.pipelines.examples import Examples
+from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
+from saccade.pipelines.seeds import generator
+
+SETTINGS = Settings(network=NetworkOptimizer("sgd", 0.1), table=TableOptimizer("sgd", 0.1))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("histories")
+    write_histories(folder)
+    return folder
+
+
+def examples(count: int) -> Examples:
+    rng = torch.Generator().manual_seed(1)
+    lengths = torch.randint(4, 15, (count,), generator=rng)
+    values = torch.randint(1, 61, (int(lengths.sum()),), generator=rng)
+    return Examples(torch.arange(count), {"history": Jagged(values, Layout(lengths))}, lengths)
+
+
+def weights(engine: Engine) -> dict[str, torch.Tensor]:
+    state = engine.state()
+    found = {name: tensor.clone() for name, tensor in state.network.items()}
+    return found | {shard.table: shard.weight.clone() for shard in state.shards}
+
+
+def distance(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> float:
+    assert set(left) == set(right)
+    return max(float((left[name] - right[name]).abs().max()) for name in left)
+
+
+def test_micro_batches_are_accumulated() -> None:
+    """A step on K micro-batches is a step on all of their rows at once, up to float summation order."""
+
+    def step(pieces: list[torch.Tensor]) -> tuple[float, dict[str, torch.Tensor]]:
+        task = make_task(SETTINGS)
+        task.build = partial(Odd, dropout=0.0)
+        engine = make_engine(SETTINGS, task)
+        encoded = task.encode(examples(12), "train")
+        batches = [task.collate(encoded.take(piece), "train", generator(0)) for piece in pieces]
+        # The same negatives in each, whose gradients add up.
+        negatives = torch.arange(1, 9)
+        batches = [replace(b, lookups={**b.lookups, "negatives": negatives}) for b in batches]
+        loss = engine.step(batches, sum(b.targets for b in batches), 1.0)
+        return loss, weights(engine)
+
+    loss, together = step([torch.arange(12)])
+    for pieces in ([torch.arange(0, 5), torch.arange(5, 12)], [torch.arange(0), *torch.arange(12).split(1)]):
+        parted_loss, parted = step(pieces)
+        assert parted_loss == pytest.approx(loss, abs=1e-6)
+        assert distance(parted, together) < 1e-6
+
+
+def micro_batches(data: Path) -> list[Batch]:
+    task = make_task(Settings())
+    with closing(make_reader(Settings(), task, data).steps(0)) as steps:
+        return list(next(steps).batches)
+
+
+def test_an_empty_micro_batch_changes_nothing(data: Path) -> None:
+    batches, task = micro_batches(data), make_task(Settings())
+    empty = make_reader(Settings(), task, data)._empty
+    targets = sum(b.targets for b in batches)
+    one, other = make_engine(Settings(), task), make_engine(Settings(), task)
+    one.step(batches, targets, 1.0)
+    other.step([empty, *batches, empty], targets, 1.0)
+    assert distance(weights(one), weights(other)) == 0
+
+
+def test_dropout_depends_on_the_batchs_seed_alone(data: Path) -> None:
+    batches, task = micro_batches(data), make_task(Settings())
+    targets = sum(b.targets for b in batches)
+    losses = []
+    for order in (batches, batches[::-1]):
+        torch.manual_seed(len(losses))
+        losses.append(make_engine(Settings(), task).step(order, targets, 1.0))
+    other = [replace(b, seed=b.seed + 1) for b in batches]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    assert make_engine(Settings(), task).step(other, targets, 1.0) != pytest.approx(losses[0], rel=1e-6)
+
+
+def test_evaluation_has_no_dropout_and_changes_nothing(data: Path) -> None:
+    task = make_task(Settings())
+    engine = make_engine(Settings(), task)
+    engine.step(micro_batches(data), 300, 1.0)
+    with closing(make_reader(Settings(), task, data, "valid").steps(0)) as steps:
+        batches = list(next(steps).batches)
+    before = weights(engine)
+    first, second = engine.evaluate(batches), engine.evaluate(batches)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert [len(output) for output in first] == [len(batch.rows) for batch in batches]
+    assert not any(output.requires_grad for output in first)
+    assert distance(weights(engine), before) == 0
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd", "adagrad"])
+@pytest.mark.parametrize("table", ["sgd", "adagrad", "rowwise_adagrad"])
+def test_saved_and_loaded_goes_on_bit_by_bit(data: Path, tmp_path: Path, name: str, table: str) -> None:
+    settings = Settings(network=NetworkOptimizer(name), table=TableOptimizer(table), steps=8)  # type: ignore[arg-type]
+    straight = train(settings, data, tmp_path / "straight")
+    first = train(replace(settings, steps=5), data, tmp_path / "first")
+    second = train(replace(settings, first=5), data, tmp_path / "second", tmp_path / "first" / "step-00000005")
+    assert first + second == straight
+    assert max(differences(opened(tmp_path / "straight"), opened(tmp_path / "second")).values()) == 0
+
+
+def test_a_checkpoint_of_another_model_is_refused(data: Path, tmp_path: Path) -> None:
+    settings = replace(Settings(), steps=1)
+    train(settings, data, tmp_path)
+    checkpoint = CheckpointReader(tmp_path / "step-00000001")
+    task = make_task(settings)
+    build = task.build
+    task.build = lambda: torch.nn.Sequential(build())
+    with pytest.raises(UserError, match="the checkpoint has no tensor weight/0.scale"):
+        make_engine(settings, task).load(checkpoint)
+    task.build = lambda: _with_scale(build(), 2)
+    with pytest.raises(UserError, match=r"the network's scale is \(1,\) in the checkpoint and \(2,\)"):
+        make_engine(settings, task).load(checkpoint)
+
+
+def _with_scale(network: torch.nn.Module, size: int) -> torch.nn.Module:
+    network.scale = torch.nn.Parameter(torch.ones(size))
+    return network
+
+
+def test_it_describes_itself() -> None:
+    described = make_engine(Settings(), make_task(Settings())).describe()
+    assert described["name"] == "reference"
+    assert described["plan"] == [
+        {"table": "items", "rows": 61, "dim": 16, "sharding": "whole", "rank": 0, "elements": 976, "bytes": 3904}
+    ]
