@@ -188,6 +188,8 @@ class Training:
             measured = ", ".join(sorted(state.metrics))
             raise UserError(f"evaluate.select={course.select} is not measured: choose one of {measured}")
         value = state.metrics[course.select]
+        if math.isnan(value):
+            raise UserError(f"{course.select} can't be measured: no row of the valid split is left to measure")
         improved = not state.best or value > state.best[0][0]
         state.stale = 0 if improved else state.stale + 1
         # Of equally good evaluations the first one counts.

@@ -93,6 +93,7 @@ class ShardedTables:
             local_size=local_size,
             device=device,
             group=group,
+            whole_rows=[PREFIX + t.name for t in tables if self.optimizers[t.name].name == "rowwise_adagrad"],
         )
         self.parallel = DistributedModelParallel(
             collection,
