@@ -71,7 +71,7 @@ class SpeechEncoder(Network):
 
     positions: Literal["sinusoidal"] = "sinusoidal"
     """How a frame's place in the recording enters."""
-    stacked: int = Field(default=3, ge=1)
+    stacked: int = Field(default=2, ge=1)
     """Frames that make one token."""
     reach: int = Field(default=2, ge=0)
     """Neighbours on each side that a convolution mixes into a token before the blocks."""

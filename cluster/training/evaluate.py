@@ -7,20 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from saccade.cluster.job import Job, NextItemJob, load_job, parse_job
+from saccade.cluster.job import Job, load_job, parse_job
 from saccade.cluster.progress import follow
 from saccade.cluster.training.best import best_checkpoint
 from saccade.cluster.training.engines import choose_device, make_engine
+from saccade.cluster.training.facts import check_split
 from saccade.cluster.training.readers import make_reader
 from saccade.cluster.training.run import check_workers, run_on_workers
-from saccade.cluster.training.sources import has_split, open_source
+from saccade.cluster.training.sources import has_split
 from saccade.cluster.training.storage import full_disk, storage_errors
 from saccade.cluster.training.tasks import make_task
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.evaluate import evaluate as measure
-from saccade.pipelines.parquet.schema import Column
-from saccade.pipelines.parquet.statistics import check_ids
 from saccade.pipelines.progress import Progress
 from saccade.pipelines.record import read_json, write_json
 from saccade.pipelines.task import Split
@@ -47,9 +46,7 @@ def evaluate(run: Path, overrides: Sequence[str], split: Split) -> dict[str, Any
         raise UserError(f"{job.data.path} has no {split} split: choose another --split or data.path")
     checkpoint = best_checkpoint(run)
     facts = read_json(run / "run.json")["facts"]
-    if isinstance(job, NextItemJob):
-        source = open_source(job, split, [Column(job.data.history, "integers")])
-        check_ids(source, job.data.history, facts["items"])
+    check_split(job, split, facts)
     folder = run / "evaluations"
     with storage_errors(folder):
         folder.mkdir(exist_ok=True)

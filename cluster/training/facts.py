@@ -42,29 +42,37 @@ def gather_facts(job: Job, artifacts: Path) -> dict[str, Any]:
     if isinstance(job, NextItemJob):
         return _next_item(job)
     if isinstance(job, TextClassificationJob):
-        labels = _labels(job, job.data.label)
-        source = open_source(job, "train", [Column(job.data.text, "string")])
+        source = open_source(job, "train", [Column(job.data.text, "string"), Column(job.data.label, "integer")])
+        facts = {"labels": list(find_labels(source, job.data.label))}
         fit_tokenizer(source, job.data.text, job.data.vocabulary, artifacts / TOKENIZER)
-        return {"labels": labels}
-    if isinstance(job, SpeechClassificationJob):
-        for split in _present(job):
-            open_source(job, split, [Column(job.data.audio, "floats")])
-            check_sampling_rate(job.data.path, split, job.data.sampling_rate)
-        return {"labels": _labels(job, job.data.label)}
-    raise UserError(f"task {job.task} can't be trained")
-
-
-def _labels(job: Job, column: str) -> list[str]:
-    """The classes of the training rows, which those of the other splits must be among."""
-    labels = find_labels(open_source(job, "train", [Column(column, "integer")]), column)
-    for split in _present(job):
-        check_labels(open_source(job, split, [Column(column, "integer")]), column, labels)
-    return list(labels)
-
-
-def _present(job: Job) -> list[Split]:
+    elif isinstance(job, SpeechClassificationJob):
+        source = open_source(job, "train", [Column(job.data.audio, "floats"), Column(job.data.label, "integer")])
+        facts = {"labels": list(find_labels(source, job.data.label))}
+    else:
+        raise UserError(f"task {job.task} can't be trained")
     splits: tuple[Split, ...] = ("train", "valid", "test")
-    return [split for split in splits if has_split(job, split)]
+    for split in splits:
+        if has_split(job, split):
+            check_split(job, split, facts)
+    return facts
+
+
+def check_split(job: Job, split: Split, facts: dict[str, Any]) -> None:
+    """Check that a split's rows fit what was found in the training rows.
+
+    Raises:
+        UserError: they don't; names the first such row.
+    """
+    if isinstance(job, NextItemJob):
+        source = open_source(job, split, [Column(job.data.history, "integers")])
+        check_ids(source, job.data.history, facts["items"])
+    elif isinstance(job, TextClassificationJob):
+        source = open_source(job, split, [Column(job.data.text, "string"), Column(job.data.label, "integer")])
+        check_labels(source, job.data.label, tuple(facts["labels"]))
+    elif isinstance(job, SpeechClassificationJob):
+        source = open_source(job, split, [Column(job.data.audio, "floats"), Column(job.data.label, "integer")])
+        check_labels(source, job.data.label, tuple(facts["labels"]))
+        check_sampling_rate(job.data.path, split, job.data.sampling_rate)
 
 
 def _next_item(job: NextItemJob) -> dict[str, Any]:

@@ -116,10 +116,12 @@ def _write(
     columns: dict[str, pa.Array] = {"row": pa.array(numbers[order].numpy())}
     if users is not None:
         columns[users[0]] = pa.array(users[1][numbers[order]].numpy())
-    for name in found[0] if found else ():
-        values = torch.cat([part[name] for part in found])[order]
-        flat = pa.array(values.flatten().numpy())
-        columns[name] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1]) if values.dim() == 2 else flat
+    answers = {name: torch.cat([part[name] for part in found])[order] for name in (found[0] if found else ())}
+    if answers:
+        possible = answers["scores"] > float("-inf")  # a row that has seen nearly all items has fewer than k left
+        offsets = pa.array(torch.nn.functional.pad(possible.sum(1).cumsum(0), (1, 0)).int().numpy())
+        for name, values in answers.items():
+            columns[name] = pa.ListArray.from_arrays(offsets, pa.array(values[possible].numpy()))
     temporary = output.with_name(f".{output.name}.writing")
     try:
         pq.write_table(pa.table(columns), temporary)

@@ -18,5 +18,5 @@ submit() { # NAME ARGUMENTS…
   echo $? > "$name.code"
   ray job logs "$name" > "$name.log" 2>&1
 }
-submit good "run.storage=$folder/runs" train.epochs=2 evaluate.every=1
+submit good "run.storage=$folder/runs"
 submit bad "run.storage=$folder/runs" run.name=bad "data.path=$folder/nowhere"

@@ -46,8 +46,8 @@ def test_predictions_match_brute_force(undisturbed: tuple[Path, Done], histories
     lines = zip(
         data["history"].to_pylist(), predicted["items"].to_pylist(), predicted["scores"].to_pylist(), strict=True
     )
-    for history, items, scores in list(lines)[::7]:
-        assert len(set(items)) == 5
+    for history, items, scores in lines:
+        assert len(set(items)) == min(5, 100 - len(set(history)))  # some have seen nearly all there is
         assert not set(items) & {0, *history}
         assert scores == sorted(scores, reverse=True)
         recent = history[-20:]
@@ -55,7 +55,7 @@ def test_predictions_match_brute_force(undisturbed: tuple[Path, Done], histories
             last = network(Jagged(table[recent], Layout(torch.tensor([len(recent)]))))[-1]
         expected = table @ last
         expected[[0, *history]] = float("-inf")
-        np.testing.assert_allclose(scores, expected.topk(5).values, atol=1e-4)
+        np.testing.assert_allclose(scores, expected.topk(len(items)).values, atol=1e-4)
         np.testing.assert_allclose(scores, expected[items], atol=1e-4)
 
 

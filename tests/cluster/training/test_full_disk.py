@@ -74,11 +74,13 @@ def test_full_in_the_middle(engine: str, job: Path, undisturbed: tuple[Path, obj
         CheckpointReader(run / "checkpoints" / name).verify()
     assert not list((run / "checkpoints").glob("*.writing"))
 
+    if engine == "hybrid":
+        return  # how its runs go on is shown in test_disturbed.py
     filling.unlink()
     again = saccade(*command, "--json")
     assert again.json["metrics"] == read(undisturbed[0] / "result.json")["metrics"]
     assert f"resumed from {before[-1]}" in again.err
-    assert_same_weights(run, undisturbed[0], 0 if engine == "hybrid" else 1e-4)
+    assert_same_weights(run, undisturbed[0], 1e-4)
 
 
 def test_predictions_and_reports_that_do_not_fit(short: Path, histories: Path, disk: Path) -> None:
