@@ -39,13 +39,16 @@ def concatenate(parts: Sequence[Examples]) -> Examples:
     """Examples with the same columns, one part's rows after the other's; at least one part."""
     if len(parts) == 1:
         return parts[0]
-    columns = {name: _join([part.columns[name] for part in parts]) for name in parts[0].columns}
+    columns = {name: join([part.columns[name] for part in parts]) for name in parts[0].columns}
     return Examples(torch.cat([p.rows for p in parts]), columns, torch.cat([p.lengths for p in parts]))
 
 
-def _join(columns: Sequence[Tensor | Jagged]) -> Tensor | Jagged:
-    jagged = [c for c in columns if isinstance(c, Jagged)]
-    if jagged:
-        lengths = torch.cat([c.layout.lengths for c in jagged])
-        return Jagged(torch.cat([c.values for c in jagged]), Layout(lengths))
-    return torch.cat([c for c in columns if isinstance(c, Tensor)])
+def join(parts: Sequence[Tensor | Jagged]) -> Tensor | Jagged:
+    """Rows of one column, one part after the other; at least one part, all of the same kind."""
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(parts[0], Tensor):
+        return torch.cat([part for part in parts if isinstance(part, Tensor)])
+    jagged = [part for part in parts if isinstance(part, Jagged)]
+    layout = Layout(torch.cat([part.layout.lengths for part in jagged]))
+    return Jagged(torch.cat([part.values for part in jagged]), layout)

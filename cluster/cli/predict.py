@@ -26,7 +26,7 @@ def predict(run: Path, data: str, output: Path, top_k: int, as_json: bool) -> No
     """Apply a trained run to new rows.
 
     RUN is the run's folder; its best checkpoint is used. Writes one row for each row of the data, with the best answers
-    and their scores.
+    and their scores. A row without any history to go by is left out.
     """
     with quiet_stdout(as_json):
         folder = existing_run(run)

@@ -49,7 +49,7 @@ def train(job: Job, *, fresh: bool) -> dict[str, Any]:
                 return done
             facts = _begin(job, folder, fresh)
         arguments = {"job": job.model_dump(mode="json"), "facts": facts, "folder": str(folder)}
-        with follow(folder):
+        with follow(folder), _noting_failure(folder):
             run_on_workers(train_worker, job, folder, arguments)
     result: dict[str, Any] = read_json(folder / "result.json")
     return result
@@ -68,7 +68,7 @@ def _compare_with_existing(job: Job, folder: Path) -> dict[str, Any] | None:
     if not (folder / "result.json").exists():
         return None
     result: dict[str, Any] = read_json(folder / "result.json")
-    return None if result["epochs"] < job.train.epochs and job.evaluate.patience is None else result
+    return None if result["epochs"] < job.train.epochs and not result["stopped_early"] else result
 
 
 def _begin(job: Job, folder: Path, fresh: bool) -> dict[str, Any]:
@@ -124,6 +124,17 @@ def _only_one(folder: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+@contextlib.contextmanager
+def _noting_failure(folder: Path) -> Iterator[None]:
+    """Let those who look at the run know that it failed; a run that was interrupted has merely stopped."""
+    try:
+        yield
+    except Exception:
+        with contextlib.suppress(OSError, ValueError):
+            write_json(folder / "progress.json", {**read_json(folder / "progress.json"), "phase": "failed"})
+        raise
 
 
 def _check_deletable(folder: Path) -> None:

@@ -139,5 +139,6 @@ def _finish(
         "epochs": state.epoch,
         "steps": state.step,
         "best_step": best_step,
+        "stopped_early": state.finished,
         **report,
     }

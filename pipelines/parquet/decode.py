@@ -8,6 +8,7 @@ from pyarrow import types
 from torch import Tensor
 
 from saccade.models.jagged import Jagged, Layout
+from saccade.pipelines.examples import join
 from saccade.pipelines.parquet.schema import Kind
 
 
@@ -40,7 +41,7 @@ def decode(array: pa.ChunkedArray, kind: Kind) -> Tensor | Jagged:
         except NullFound as error:
             raise NullFound(first_row + error.row) from None
         first_row += len(chunk)
-    return concatenate(chunks) if chunks else empty(kind)
+    return join(chunks) if chunks else empty(kind)
 
 
 def empty(kind: Kind) -> Tensor | Jagged:
@@ -48,17 +49,6 @@ def empty(kind: Kind) -> Tensor | Jagged:
     dtype = {"integer": torch.int64, "integers": torch.int64, "float": torch.float32, "floats": torch.float32}
     values = torch.empty(0, dtype=dtype.get(kind, torch.uint8))
     return values if kind in ("integer", "float") else Jagged(values, Layout(torch.empty(0, dtype=torch.int64)))
-
-
-def concatenate(parts: list[Tensor | Jagged]) -> Tensor | Jagged:
-    """Rows of one column, one part after the other; at least one part, all of the same kind."""
-    if len(parts) == 1:
-        return parts[0]
-    if isinstance(parts[0], Tensor):
-        return torch.cat([part for part in parts if isinstance(part, Tensor)])
-    jagged = [part for part in parts if isinstance(part, Jagged)]
-    layout = Layout(torch.cat([part.layout.lengths for part in jagged]))
-    return Jagged(torch.cat([part.values for part in jagged]), layout)
 
 
 def slice_rows(column: Tensor | Jagged, first: int, last: int) -> Tensor | Jagged:

@@ -122,9 +122,9 @@ def find_files(path: str, split: str | None = None) -> Files:
         folder, found = _expand(place)
         missing = "no .parquet file matches"
     else:
-        raise UserError(f"{path}: no such file or folder")
+        raise UserError(f"{path}: no such file or folder: check the path (in a job, data.path)")
     if not found:
-        raise UserError(f"{path}: {missing}")
+        raise UserError(f"{path}: {missing}: name Parquet files, or a folder or glob that has some")
     names = tuple(sorted({file[len(folder) :].strip("/") for file in found}))
     return Files(place.filesystem, place.scheme, folder, names)
 
@@ -156,7 +156,7 @@ def splits(path: str) -> list[str]:
     place = _Place.parse(path)
     kind = place.kind(place.path)
     if kind == fs.FileType.NotFound and not _is_glob(path):
-        raise UserError(f"{path}: no such file or folder")
+        raise UserError(f"{path}: no such file or folder: check the path (in a job, data.path)")
     if kind != fs.FileType.Directory:
         return []
     folders = subfolders(path)

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from saccade.models.jagged import Jagged
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.examples import Examples
+from saccade.pipelines.examples import Examples, join
 from saccade.pipelines.parquet import schema
-from saccade.pipelines.parquet.decode import concatenate, empty, slice_rows
+from saccade.pipelines.parquet.decode import empty, slice_rows
 from saccade.pipelines.parquet.files import Files, find_files
 from saccade.pipelines.parquet.footer import Footer, read_footer
 from saccade.pipelines.parquet.row_group import RowGroup, RowGroupReader
@@ -142,7 +142,7 @@ class Source:
                 parts.append({name: slice_rows(column, begin, end) for name, column in decoded.items()})
             number += 1
         columns = {
-            column.name: concatenate([part[column.name] for part in parts]) if parts else empty(column.kind)
+            column.name: join([part[column.name] for part in parts]) if parts else empty(column.kind)
             for column in self.columns
         }
         return Examples(torch.arange(first, last), columns, torch.ones(last - first, dtype=torch.int64))

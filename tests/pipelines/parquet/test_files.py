@@ -84,7 +84,7 @@ def test_a_folder_without_splits_is_all_train(data_set: Path) -> None:
 def test_a_missing_path_is_shown(tmp_path: Path, path: str, split: str | None) -> None:
     with pytest.raises(UserError) as error:
         find_files(f"{tmp_path}/{path}", split)
-    assert str(error.value) == f"{tmp_path}/{path}: no such file or folder"
+    assert str(error.value) == f"{tmp_path}/{path}: no such file or folder: check the path (in a job, data.path)"
 
 
 def test_nothing_to_read(tmp_path: Path) -> None:
