@@ -99,7 +99,7 @@ class HybridEngine:
             total += float(loss.detach())
         if self.tables:
             # backward has divided by the accumulation: a leaf holds the true gradient times the number of ranks.
-            self.tables.step(1.0)
+            self.tables.step()
         return total
 
     @torch.no_grad()

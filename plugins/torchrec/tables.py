@@ -153,17 +153,15 @@ class ShardedTables:
         lengths = torch.tensor([len(i) for i in ids], dtype=torch.int64, device=self.device)
         return KeyedJaggedTensor(keys=self.features, values=torch.cat(ids), lengths=lengths)
 
-    def step(self, scale: float) -> None:
-        """Send the leaves' gradients, times ``scale``, back through the tables, whose optimizers step once.
+    def step(self) -> None:
+        """Send the leaves' gradients back through the tables, whose optimizers step once.
 
-        ``scale`` must leave the true gradient times the number of ranks, by which TorchRec divides.
+        A leaf must hold the true gradient times the number of ranks, by which TorchRec divides.
         """
         gradients = []
-        for feature, values in zip(self.features, self._looked_up, strict=True):
+        for feature in self.features:
             parts = [leaf[feature] for leaf in self._leaves]
-            whole = torch.cat([torch.zeros_like(p) if p.grad is None else p.grad for p in parts])
-            gradients.append(whole.mul_(scale) if scale != 1 else whole)
-            assert whole.shape == values.shape
+            gradients.append(torch.cat([torch.zeros_like(p) if p.grad is None else p.grad for p in parts]))
         torch.autograd.backward(self._looked_up, gradients)
         self._looked_up, self._leaves = [], []
 
