@@ -2,7 +2,8 @@
 
 One optimizer step: look all micro-batches up at once; detach the result into leaves, the seam; run each micro-batch
 through the network and backward; at the accumulation boundary the network steps, and the leaves' gradients go through
-the tables once, whose fused optimizers then step exactly once. Against one process of plain torch the seam costs 4-8 %.
+the tables once, whose fused optimizers then step exactly once. One worker trains 0.88 times the events a second of
+plain torch (`python benchmarks/sasrec_engines.py`, ZeRO 2, one thread).
 """
 
 from __future__ import annotations

@@ -134,6 +134,7 @@ def reference(trained: Trained, settings: Settings) -> tuple[Path, list[float]]:
 def test_equals_the_reference(trained: Trained, workers: int, name: str, settings: Settings) -> None:
     output, losses = reference(trained, settings)
     found = differences(opened(output), opened(trained.folder / f"{workers}-{name}"))
+    print(f"{workers} workers, {name}: largest difference {max(found.values()):.1e}")  # shown by pytest -rP
     assert len(losses) == 20
     assert {tensor: value for tensor, value in found.items() if value > TOLERANCE} == {}
     # A rank's loss is its part of the step's.
@@ -146,6 +147,7 @@ def test_goes_on_from_any_checkpoint(trained: Trained, name: str, leg: int) -> N
     _, settings = CHAINS[name][leg]
     output, _ = reference(trained, settings)
     found = differences(opened(output), opened(trained.folder / f"{name}-{leg}"))
+    print(f"{name}, leg {leg + 1}: largest difference {max(found.values()):.1e}")
     assert {tensor: value for tensor, value in found.items() if value > TOLERANCE} == {}
 
 
