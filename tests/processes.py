@@ -70,6 +70,9 @@ def main() -> None:
         (folder / f"results-{rank}").write_bytes(pickle.dumps(results))
     finally:
         dist.destroy_process_group()
+    # Gloo's threads may still hold tensors, and then the interpreter's end aborts the process (pytorch#179291).
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 
 from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob, TextClassificationJob
 from saccade.cluster.job.loss import BinaryCrossEntropy, GeneralizedBinaryCrossEntropy, SampledSoftmax
+from saccade.cluster.job.model import Network
 from saccade.cluster.training.facts import TOKENIZER
 from saccade.models.losses.binary import bce, gbce
 from saccade.models.losses.sampled_softmax import sampled_softmax
@@ -45,11 +46,7 @@ def _next_item(job: NextItemJob, facts: Mapping[str, Any]) -> NextItem:
         items=facts["items"],
         build=partial(
             SASRec,
-            dim=model.dim,
-            blocks=model.blocks,
-            heads=model.heads,
-            hidden=model.hidden,
-            dropout=model.dropout,
+            **_attention(model),
             max_length=job.data.max_length,
         ),
         dim=model.dim,
@@ -70,11 +67,7 @@ def _text(job: TextClassificationJob, labels: Sequence[str], tokenizer: Tokenize
         build=partial(
             TextClassifier,
             classes=len(labels),
-            dim=model.dim,
-            blocks=model.blocks,
-            heads=model.heads,
-            hidden=model.hidden,
-            dropout=model.dropout,
+            **_attention(model),
             token_dropout=model.token_dropout,
             reach=model.reach,
             max_length=job.data.max_length,
@@ -99,17 +92,18 @@ def _speech(job: SpeechClassificationJob, labels: Sequence[str]) -> SpeechClassi
             classes=len(labels),
             features=features,
             stacked=model.stacked,
-            dim=model.dim,
-            blocks=model.blocks,
-            heads=model.heads,
-            hidden=model.hidden,
-            dropout=model.dropout,
+            **_attention(model),
             reach=model.reach,
             masked_bands=model.masked_bands,
             masked_time=model.masked_time,
         ),
         label_smoothing=job.loss.label_smoothing,
     )
+
+
+def _attention(model: Network) -> dict[str, Any]:
+    """The keys that every attention network has, as its constructor names them."""
+    return model.model_dump(include={"dim", "blocks", "heads", "hidden", "dropout"})
 
 
 def _scored_loss(loss: SampledSoftmax | BinaryCrossEntropy | GeneralizedBinaryCrossEntropy, items: int) -> ScoredLoss:

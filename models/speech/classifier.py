@@ -5,11 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from saccade.models.attention.positions import SinusoidalPositions
-from saccade.models.dropout import Dropout
-from saccade.models.encoder import Encoder
+from saccade.models.classifier import SequenceClassifier
 from saccade.models.jagged import Jagged
-from saccade.models.local import LocalMixing
-from saccade.models.pooling import AttentionPooling
 from saccade.models.speech.log_mel import LogMel
 from saccade.models.speech.masking import SpectrogramMasking
 from saccade.models.speech.stacking import stack
@@ -40,18 +37,13 @@ class SpeechClassifier(nn.Module):
         self.stacked = stacked
         self.projection = nn.Linear(stacked * features.mels, dim)
         self.positions = SinusoidalPositions(dim)
-        self.dropout = Dropout(dropout)
-        self.local = LocalMixing(dim, reach)
-        self.encoder = Encoder(dim, blocks, heads, hidden, dropout)
-        self.pooling = AttentionPooling(dim)
-        self.pooled_dropout = Dropout(dropout)
-        self.classes = nn.Linear(dim, classes)
+        self.classifier = SequenceClassifier(
+            classes=classes, dim=dim, blocks=blocks, heads=heads, hidden=hidden, dropout=dropout, reach=reach
+        )
 
     def forward(self, audio: Jagged) -> Tensor:
         """Samples [T] in -1 .. 1 -> [B, C] logits."""
         frames = stack(self.masking(self.features(audio)), self.stacked)
-        values = self.dropout(self.projection(frames.values) + self.positions(frames.layout))
-        values = values + self.dropout(self.local(frames.with_values(values)))
-        encoded = self.encoder(frames.with_values(values))
-        logits: Tensor = self.classes(self.pooled_dropout(self.pooling(frames.with_values(encoded))))
+        values = self.projection(frames.values) + self.positions(frames.layout)
+        logits: Tensor = self.classifier(frames.with_values(values))
         return logits

@@ -31,9 +31,9 @@ def test_no_text_keeps_every_parameter_in_the_graph() -> None:
 
 def test_hidden_tokens_keep_their_place() -> None:
     network = classifier().train()
-    network.dropout.probability, network.token_dropout.probability = 0.0, 0.5
+    network.classifier.dropout.probability, network.token_dropout.probability = 0.0, 0.5
     seen: list[Tensor] = []
-    network.local.register_forward_hook(lambda module, arguments, output: seen.append(arguments[0].values))
+    network.classifier.local.register_forward_hook(lambda module, arguments, output: seen.append(arguments[0].values))
     tokens = torch.randn(9, 8)
     network(Jagged.pack([tokens]))
     shown = (seen[0] - network.positions.weight) / (tokens * network.scale)

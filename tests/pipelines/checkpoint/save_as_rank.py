@@ -5,6 +5,7 @@ saves one step after the other until it is killed.
 """
 
 import itertools
+import os
 import sys
 from pathlib import Path
 
@@ -58,7 +59,8 @@ if __name__ == "__main__":
     try:
         code = main()
     finally:
-        # Leaving without it may abort the process while gloo's threads still run.
         if dist.is_initialized():
             dist.destroy_process_group()
-    sys.exit(code)
+    # Gloo's threads may still hold tensors, and then the interpreter's end aborts the process (pytorch#179291).
+    sys.stdout.flush()
+    os._exit(code)

@@ -1,6 +1,7 @@
 """One of two ranks that measure together: ``measure_as_rank.py FOLDER RANK`` prints what it found as JSON."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -15,5 +16,7 @@ torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeti
 metrics = ClassificationMetrics(["cat", "dog", "eel"], Collective())
 for update in torch.load(folder / f"{rank}.pt"):
     metrics.update(*update)
-print(json.dumps({**metrics.result(), "report": metrics.report()}))
+print(json.dumps({**metrics.result(), "report": metrics.report()}), flush=True)
 torch.distributed.destroy_process_group()
+# Gloo's threads may still hold tensors, and then the interpreter's end aborts the process (pytorch#179291).
+os._exit(0)

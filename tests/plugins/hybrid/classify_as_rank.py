@@ -94,6 +94,9 @@ def main(kind: str, folder: Path, output: Path, engine_name: str, zero_stage: in
     save(output, engine.state(), step=STEPS, training={}, job={}, tables=task.tables, collective=collective)
     if collective.active:
         torch.distributed.destroy_process_group()
+    # Gloo's threads may still hold tensors, and then the interpreter's end aborts the process (pytorch#179291).
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":
