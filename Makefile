@@ -1,7 +1,7 @@
 # Every target sets the project up first; where that is done already it costs nothing.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test demo clean
+.PHONY: help setup lint format test parity demo clean
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3))
 EXTRA ?= cpu
@@ -51,6 +51,9 @@ format: setup ## put the code into ruff's format
 
 test: setup ## all tests
 	@$(BIN)/python -m pytest
+
+parity: setup ## every engine against the reference, over the whole matrix (about 10 minutes)
+	@$(BIN)/python -m tests.plugins.hybrid.parity
 
 demo: setup ## make data, train on two Ray workers, evaluate, write the report
 	$(BIN)/saccade data synthesize runs/demo-data --users 4000 --items 500 --clusters 20 --mean-length 30

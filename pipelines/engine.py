@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -22,10 +22,31 @@ class EngineState:
     Attributes:
         shards: the parts of tables that this rank writes (every element of every table is some rank's).
         network: this rank's share of the full fp32 tensors by name: ``weight/NAME`` and ``optimizer/STATE/NAME``.
+        scalars: small numbers of the engine as a whole, equal on every rank: the loss scale, the tables' step count.
     """
 
     shards: Sequence[TableShard]
     network: Mapping[str, Tensor]
+    scalars: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What became of an optimizer step.
+
+    Attributes:
+        loss: the step's: the sum over its targets on all ranks, divided by their number; equal on every rank.
+        gradient_norm: 2-norm over the network's gradient and the seam's, before clipping; equal on every rank.
+        outcome: ``stepped``; ``overflow``, a gradient beyond fp16, for which the loss scale has been lowered; or
+            ``not_finite``, a loss or gradient that is NaN or infinite. Equal on every rank, and only ``stepped`` has
+            changed weights or optimizer state, on whichever rank.
+        losses: what each of this rank's micro-batches adds to ``loss``.
+    """
+
+    loss: float
+    gradient_norm: float
+    outcome: Literal["stepped", "overflow", "not_finite"]
+    losses: tuple[float, ...]
 
 
 class Engine(Protocol):
@@ -37,16 +58,13 @@ class Engine(Protocol):
     collective: Collective
     device: torch.device
 
-    def step(self, batches: Sequence[Batch], targets: int, learning_rate: float) -> float:
-        """One optimizer step of tables and network.
+    def step(self, batches: Sequence[Batch], targets: int, learning_rate: float) -> StepResult:
+        """One optimizer step of tables and network, or none of either where its gradient isn't finite.
 
         Args:
             batches: this rank's micro-batches, accumulated.
             targets: the step's count of loss terms over all ranks, by which the loss is divided; >= 1.
             learning_rate: the factor on every optimizer's own rate at this step (the schedule).
-
-        Returns:
-            This rank's part of the step's loss: the sum over its targets divided by ``targets``.
         """
 
     def evaluate(self, batches: Sequence[Batch]) -> list[Tensor]:
@@ -58,8 +76,16 @@ class Engine(Protocol):
     def state(self) -> EngineState:
         """What this rank writes to a checkpoint."""
 
-    def load(self, checkpoint: CheckpointReader) -> None:
-        """Take tables, network and optimizer state from a checkpoint made by any engine on any number of workers."""
+    def load(self, checkpoint: CheckpointReader, grow: Collection[str] = ()) -> None:
+        """Take tables, network and optimizer state from a checkpoint made by any engine on any number of workers.
+
+        Args:
+            checkpoint: where from.
+            grow: tables that may have more rows than they have there; the new rows keep their initial values.
+
+        Raises:
+            UserError: another table or network than the checkpoint's, or fewer rows.
+        """
 
     def describe(self) -> dict[str, object]:
         """Facts for the run's record: engine, parameters, sharding plan, bytes a rank."""

@@ -10,6 +10,7 @@ import torch
 
 from saccade.pipelines.engine import Engine
 from saccade.pipelines.order.reader import Reader
+from saccade.pipelines.stop import Stop, Stopped
 from saccade.pipelines.task import Split, Task
 
 
@@ -28,15 +29,23 @@ class Measured:
     events: int
 
 
-def evaluate(engine: Engine, task: Task, reader: Reader, split: Split) -> Measured:
-    """Measure a split. A collective; the result is the same on every rank."""
+def evaluate(engine: Engine, task: Task, reader: Reader, split: Split, stop: Stop | None = None) -> Measured:
+    """Measure a split. A collective; the result is the same on every rank.
+
+    Raises:
+        Stopped: ``stop`` is given, and some rank was asked to.
+    """
     collective = engine.collective
     evaluation = task.evaluation(split, collective, engine.shards)
     events = 0
     with closing(reader.steps(0)) as steps:
         for item in steps:
             rows, tokens = sum(len(b.rows) for b in item.batches), sum(b.events for b in item.batches)
-            rows, tokens = collective.sum(torch.tensor([rows, tokens], device=engine.device)).tolist()
+            asked = stop is not None and stop.requested()
+            totals = torch.tensor([rows, tokens, asked], device=engine.device)
+            rows, tokens, stops = collective.sum(totals).tolist()
+            if stops:
+                raise Stopped
             if not rows:
                 break
             events += tokens

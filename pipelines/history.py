@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from saccade.pipelines.line_file import LineFile
 from saccade.pipelines.record import plain, replace_text
 
 
 class History:
     """Appends one JSON object to ``history.jsonl`` for each call of ``log``: a :class:`Tracker`.
 
-    Every line is flushed, so that a report of a running or killed run misses nothing. A number that isn't finite is
-    written as null, because JSON has no NaN.
+    Every line is written at once, so that a report of a running or killed run misses nothing; on a full disk it waits
+    for the next one. A number that isn't finite is written as null, because JSON has no NaN.
 
     Args:
         path: the file; made with the first line, continued where it exists.
@@ -25,14 +26,14 @@ class History:
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self.path = path
         self._clock = clock
+        self._file = LineFile(path)
         if path.exists():
             self._replace(read_history(path))  # drops a line that a killed process left half written
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Append the metrics with their step, the time (Unix seconds) and the seconds of training so far."""
         line = {"step": step, "time": round(time.time(), 3), "seconds": round(self._clock(), 3), **metrics}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(_encode(line))
+        self._file.append(_encode(line))
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Nothing to do: the lines are written already, and the result has its own file."""

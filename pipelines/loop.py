@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from saccade.pipelines.checkpoint.retention import prune
-from saccade.pipelines.checkpoint.writer import save
-from saccade.pipelines.engine import Engine
+from saccade.pipelines.checkpoint.reader import CheckpointReader
+from saccade.pipelines.engine import Engine, StepResult
 from saccade.pipelines.errors import UserError
+from saccade.pipelines.not_finite import NotFinite, NotFinitePolicy
 from saccade.pipelines.order.reader import Reader, StepInput
-from saccade.pipelines.progress import Progress, Rate
+from saccade.pipelines.progress import Progress
+from saccade.pipelines.reporting import Reporting
+from saccade.pipelines.saving import SavePolicy, Saving, find_newest
 from saccade.pipelines.schedule import Schedule
 from saccade.pipelines.state import TrainingState
+from saccade.pipelines.stop import Stop, Stopped
 from saccade.pipelines.task import Task
 from saccade.pipelines.tracker import Tracker
 
@@ -36,8 +39,10 @@ class Course:
         evaluate_every: epochs from one evaluation to the next.
         select: the metric whose highest value marks the best checkpoint.
         patience: evaluations without gain after which training stops; None for never.
-        save_every: seconds from one checkpoint to the next, besides one at each evaluation.
+        save_every: seconds from one checkpoint to the next, besides one at each evaluation; 0 for one at each step.
         keep_last, keep_best: how many checkpoints stay.
+        on_not_finite: what becomes of a step whose loss or gradient isn't finite.
+        on_save_error: whether a checkpoint that can't be written ends the training.
     """
 
     epochs: int
@@ -50,6 +55,8 @@ class Course:
     save_every: float
     keep_last: int
     keep_best: int
+    on_not_finite: NotFinitePolicy = "stop"
+    on_save_error: SavePolicy = "stop"
 
 
 class Training:
@@ -67,6 +74,9 @@ class Training:
         job: the resolved job, kept in each checkpoint.
         trackers: get the numbers; empty on ranks other than 0.
         progress: shown to people; silent on ranks other than 0.
+        where: row number -> ``FILE row N``, for messages.
+        grow: tables that may have fewer rows in the run's checkpoints.
+        stop: whether to stop early.
     """
 
     def __init__(
@@ -83,27 +93,52 @@ class Training:
         job: Mapping[str, Any],
         trackers: Sequence[Tracker],
         progress: Progress,
+        where: Callable[[int], str] = " row {}".format,
+        grow: Collection[str] = (),
+        stop: Stop | None = None,
     ) -> None:
-        self.engine, self.task, self.reader, self.rows = engine, task, reader, rows
-        self.course, self.state, self.validate = course, state, validate
-        self.folder, self.job, self.trackers, self.progress = folder, job, trackers, progress
+        self.engine, self.reader, self.course, self.state, self.validate = engine, reader, course, state, validate
+        self.progress, self.grow, self.stop = progress, grow, stop or Stop()
         self.collective = engine.collective
-        self.rate = Rate()
-        self.saved_at = time.monotonic()
-        self.window = _Window()
+        self.reporting = Reporting(state, rows=rows, epochs=course.epochs, trackers=trackers, progress=progress)
+        self.not_finite = NotFinite(
+            course.on_not_finite, where, self.collective, self._roll_back, self.reporting.warning
+        )
+        self.saving = Saving(
+            folder,
+            every=course.save_every,
+            keep_last=course.keep_last,
+            keep_best=course.keep_best,
+            on_error=course.on_save_error,
+            job=job,
+            tables=task.tables,
+            collective=self.collective,
+            progress=progress,
+        )
 
     def run(self) -> None:
-        """Train to the end of the course, from wherever the state stands."""
+        """Train to the end of the course, from wherever the state stands, and see it saved.
+
+        Raises:
+            UserError: a step wasn't finite or a checkpoint couldn't be written, and that is to end the training.
+            Stopped: there was a request to stop; a checkpoint of this very moment has been written.
+        """
         state, course = self.state, self.course
-        while state.epoch < course.epochs and not state.finished:
-            self._epoch()
-            state.epoch, state.rows, state.positions = state.epoch + 1, 0, {}
-            last = state.epoch == course.epochs
-            if self.validate and (last or state.epoch % course.evaluate_every == 0):
-                self._evaluate(self.validate)
-            state.finished = self._out_of_patience()
-            if last or state.finished or state.epoch % course.evaluate_every == 0:
-                self.save()
+        try:
+            while state.epoch < course.epochs and not state.finished:
+                self._epoch()
+                epoch = state.epoch + 1
+                evaluate = epoch == course.epochs or epoch % course.evaluate_every == 0
+                if self.validate and evaluate:
+                    self._evaluate(self.validate)
+                # Only now: stopped before or during the evaluation, the resumed run makes up for it.
+                state.epoch, state.rows, state.positions = epoch, 0, {}
+                state.finished = self._out_of_patience()
+                if evaluate or state.finished:
+                    self.save()
+            self.saving.finish()
+        finally:
+            self.saving.close()
 
     def _epoch(self) -> None:
         state = self.state
@@ -112,93 +147,73 @@ class Training:
                 began = time.perf_counter()
                 item = next(steps)
                 waited = time.perf_counter() - began
-                targets, events, rows, save_now = self._totals(item)
-                if not events and not rows:
+                agreed = self._agree(item)
+                over = not agreed.events and not agreed.rows
+                if not over:
+                    self._step(item, agreed, began, waited)
+                if agreed.stop:
+                    self._save_now()  # time is short: before the reader's thread is waited for
+                    raise Stopped
+                if over:
                     return
-                fraction = (state.epoch + state.rows / self.rows) / self.course.epochs
-                factor = self.course.schedule.factor(state.step, fraction)
-                loss = self.engine.step(item.batches, targets, factor) if targets else 0.0
-                state.step += 1
-                state.rows += rows
-                state.events += events
-                state.positions.update(item.after)
-                seconds = time.perf_counter() - began
-                state.seconds += seconds
-                self.window.add(loss, events, seconds, waited)
-                self.rate.add(events, seconds)
-                if state.step % self.course.log_every == 0:
-                    self._log(factor)
-                self._show("training")
-                if save_now:
-                    self.save()
 
-    def _totals(self, item: StepInput) -> tuple[int, int, int, bool]:
-        """The step's targets, events and rows over all ranks, and whether rank 0's clock says to save after it."""
-        due = self.collective.rank == 0 and time.monotonic() - self.saved_at >= self.course.save_every
+    def _agree(self, item: StepInput) -> _Agreed:
+        """The one all-reduce of a step: what it is made of, and what is to be done after it."""
         targets, events = sum(b.targets for b in item.batches), sum(b.events for b in item.batches)
-        totals = torch.tensor([targets, events, item.rows, int(due)], device=self.engine.device)
-        targets, events, rows, save_now = self.collective.sum(totals).tolist()
-        return targets, events, rows, bool(save_now)
+        save, written, stop = self.saving.due(), self.saving.written(), self.stop.requested()
+        totals = torch.tensor([targets, events, item.rows, save, written, stop], device=self.engine.device)
+        return _Agreed(*self.collective.sum(totals).tolist())
 
-    def _log(self, factor: float) -> None:
-        window, state = self.window, self.state
-        loss = self._finite_loss() / window.steps
-        self.progress.update(loss=loss)
-        numbers = {
-            "train/loss": loss,
-            "train/learning_rate": factor * self.course.learning_rate,
-            "train/events_per_second": window.events / window.seconds,
-            "train/step_seconds": window.seconds / window.steps,
-            "train/data_wait": window.waited / window.seconds,
-            "train/epoch": state.epoch + state.rows / self.rows,
-        }
-        for tracker in self.trackers:
-            tracker.log(state.step, numbers)
-        self.window = _Window()
-
-    def _finite_loss(self) -> float:
-        """The sum of the losses since the last logged step, over all ranks; a UserError where it isn't finite."""
-        loss = float(self.collective.sum(torch.tensor(self.window.loss, device=self.engine.device)))
-        if not math.isfinite(loss):
-            raise UserError(
-                f"the loss is {loss} near step {self.state.step}: lower optimizer.learning_rate or the tables' "
-                "learning_rate, or use train.precision=fp32; the same command then goes on from the last checkpoint"
-            )
-        return loss
-
-    def _show(self, phase: Any) -> None:
+    def _step(self, item: StepInput, agreed: _Agreed, began: float, waited: float) -> None:
         state = self.state
-        epoch = state.epoch + state.rows / self.rows
-        fraction = epoch / self.course.epochs
-        self.progress.update(
-            phase=phase,
-            step=state.step,
-            epoch=epoch,
-            epochs=self.course.epochs,
-            fraction=fraction,
-            events_per_second=self.rate.events_per_second,
-            eta_seconds=self.rate.eta_seconds(fraction),
-        )
+        factor = self.course.schedule.factor(state.step, self.reporting.epoch / self.course.epochs)
+        result = self.engine.step(item.batches, agreed.targets, factor) if agreed.targets else None
+        state.step += 1
+        state.rows += agreed.rows
+        state.events += agreed.events
+        state.positions.update(item.after)
+        seconds = time.perf_counter() - began
+        state.seconds += seconds
+        state.window.add(result, agreed.events, seconds, waited)
+        self.reporting.rate.add(agreed.events, seconds)
+        if result:
+            self._judge(result, item)
+        if state.step % self.course.log_every == 0:
+            self.reporting.step(factor * self.course.learning_rate)
+        self.reporting.phase("training")
+        if agreed.written == self.collective.world_size:
+            self.saving.seal()
+        # Until a step is good again, weights that may be broken must not push good checkpoints out.
+        if agreed.save and not self.not_finite.in_a_row:
+            self.save()
+
+    def _judge(self, result: StepResult, item: StepInput) -> None:
+        self.state.overflows += result.outcome == "overflow"
+        if result.outcome == "not_finite":
+            self.saving.seal()  # it is of an earlier step, and may be the one to go back to
+        self.not_finite.judge(result, item.batches, self.state.step)
+
+    def _roll_back(self) -> str | None:
+        newest = find_newest(self.saving.folder, self.collective, self.progress)
+        if newest:
+            self.engine.load(CheckpointReader(newest), self.grow)
+        return newest.name if newest else None
 
     def _evaluate(self, validate: Callable[[], dict[str, float]]) -> None:
         state, course = self.state, self.course
-        self._show("evaluating")
-        state.metrics = validate()
+        self.reporting.phase("evaluating")
+        try:
+            state.metrics = validate()
+        except Stopped:
+            self._save_now()
+            raise
         if course.select not in state.metrics:
             measured = ", ".join(sorted(state.metrics))
             raise UserError(f"evaluate.select={course.select} is not measured: choose one of {measured}")
         value = state.metrics[course.select]
         if math.isnan(value):
             raise UserError(f"{course.select} can't be measured: no row of the valid split is left to measure")
-        improved = not state.best or value > state.best[0][0]
-        state.stale = 0 if improved else state.stale + 1
-        # Of equally good evaluations the first one counts.
-        best = sorted([*state.best, (value, state.step)], key=lambda found: (-found[0], found[1]))
-        state.best = best[: max(course.keep_best, 1)]
-        for tracker in self.trackers:
-            tracker.log(state.step, state.metrics)
-        shown = "  ".join(f"{name} {number:.4f}" for name, number in sorted(state.metrics.items()))
-        self.progress.message(f"epoch {state.epoch}, step {state.step}: {shown}{'  (best so far)' if improved else ''}")
+        self.reporting.evaluation(improved=state.add_evaluation(value))
 
     def _out_of_patience(self) -> bool:
         stopped = self.course.patience is not None and self.state.stale >= self.course.patience
@@ -210,39 +225,30 @@ class Training:
         return stopped
 
     def save(self) -> None:
-        """Write a checkpoint of where the training stands, and remove those that need not be kept."""
-        self._finite_loss()  # a run must not go on from broken weights
-        self._show("saving")
-        state = self.state
-        # Of other ranks' lanes this rank knows at best where they stood when the run was resumed.
-        own = {lane: place for lane, place in state.positions.items() if lane in self.reader.mine}
-        positions = {k: p for theirs in self.collective.gather_objects(own) for k, p in theirs.items()}
-        training = TrainingState(**{**vars(state), "positions": positions}).to_json()
-        save(
-            self.folder,
-            self.engine.state(),
-            step=state.step,
-            training=training,
-            job=self.job,
-            tables=self.task.tables,
-            collective=self.collective,
-        )
-        if self.collective.rank == 0:
-            best = [step for _, step in state.best[: self.course.keep_best]]
-            prune(self.folder, self.course.keep_last, best, saved=state.step)
-        self.saved_at = time.monotonic()
+        """Begin a checkpoint of where the training stands, written while it goes on."""
+        self.reporting.phase("saving")
+        own = {lane: place for lane, place in self.state.positions.items() if lane in self.reader.mine}
+        # Of other ranks' lanes this one knows at best where they stood when the run was resumed.
+        self.saving.begin(self.engine.state(), replace(self.state, positions=own))
+
+    def _save_now(self) -> None:
+        self.save()
+        self.saving.finish()
 
 
-class _Window:
-    """Sums since the last logged step; the loss is this rank's part."""
+class _Agreed(NamedTuple):
+    """Sums over all ranks.
 
-    def __init__(self) -> None:
-        self.steps = self.events = 0
-        self.loss = self.seconds = self.waited = 0.0
+    Attributes:
+        targets, events, rows: in the step.
+        save: whether it is time to.
+        written: ranks that have written their share of the save in flight.
+        stop: ranks that were asked to stop.
+    """
 
-    def add(self, loss: float, events: int, seconds: float, waited: float) -> None:
-        self.steps += 1
-        self.events += events
-        self.loss += loss
-        self.seconds += seconds
-        self.waited += waited
+    targets: int
+    events: int
+    rows: int
+    save: int
+    written: int
+    stop: int

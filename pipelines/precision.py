@@ -6,9 +6,12 @@ from typing import Literal
 
 import torch
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "fp16"]
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """A context in which matrix products run in the precision."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+    lower = precision != "fp32"
+    return torch.autocast(device.type, dtype=DTYPES[precision] if lower else torch.bfloat16, enabled=lower)

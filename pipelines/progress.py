@@ -15,7 +15,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-Phase = Literal["starting", "training", "evaluating", "saving", "done", "failed"]
+from saccade.pipelines.line_file import FULL, LineFile
+
+Phase = Literal["starting", "training", "evaluating", "saving", "stopped", "done", "failed"]
 
 
 class Progress:
@@ -42,6 +44,7 @@ class Progress:
         }
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
+            self._log = LineFile(folder / "log.txt")
 
     def update(
         self,
@@ -92,14 +95,16 @@ class Progress:
             return
         stamp = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
         line = " ".join(text.split("\n"))
-        # One write of one whole line in append mode: readers and other writers never see half of it.
-        with (self._folder / "log.txt").open("a", encoding="utf-8") as file:
-            file.write(f"{stamp} {level} {line}\n")
+        self._log.append(f"{stamp} {level} {line}\n")
 
     def _replace(self, path: Path) -> None:
         temporary = path.with_suffix(".json.tmp")
-        temporary.write_text(json.dumps({**self._state, "time": time.time()}), encoding="utf-8")
-        os.replace(temporary, path)
+        try:
+            temporary.write_text(json.dumps({**self._state, "time": time.time()}), encoding="utf-8")
+            os.replace(temporary, path)
+        except OSError as error:  # on a full disk the last state stays; there will be a next one
+            if error.errno not in FULL:
+                raise
 
 
 class Rate:

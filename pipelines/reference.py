@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.checkpoint.reader import CheckpointReader
+from saccade.pipelines.checkpoint.restore import check_tables
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.engine import EngineState
+from saccade.pipelines.engine import EngineState, StepResult
+from saccade.pipelines.gradients import GradientScaling, squares
 from saccade.pipelines.network_state import load_network, network_state
-from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer, scale_learning_rate
+from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
 from saccade.pipelines.precision import Precision, autocast
 from saccade.pipelines.seeds import derive_seed
 from saccade.pipelines.shard import TableShard
@@ -30,6 +33,7 @@ class ReferenceEngine:
         seed: the run's.
         device: where everything lives.
         precision: of the network's forward and backward pass; weights and optimizers are float32.
+        clip: the largest norm of a step's gradient; None for no clipping.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class ReferenceEngine:
         seed: int,
         device: torch.device,
         precision: Precision = "fp32",
+        clip: float | None = None,
     ) -> None:
         self.collective = Collective()
         self.task, self.device, self.precision = task, device, precision
@@ -49,23 +54,34 @@ class ReferenceEngine:
         self.network = task.network().to(device)
         self.settings = optimizer
         self.optimizer = optimizer.build(self.network.parameters())
+        self.scaling = GradientScaling(precision, clip)
+        self.steps = 0
 
-    def step(self, batches: Sequence[Batch], targets: int, learning_rate: float) -> float:
+    def step(self, batches: Sequence[Batch], targets: int, learning_rate: float) -> StepResult:
         """See :class:`saccade.pipelines.engine.Engine`."""
         self.network.train()
-        batches = [batch.to(self.device) for batch in batches if batch.targets]
+        batches = [batch.to(self.device) for batch in batches]
         leaves = [self.tables.lookup(batch.lookups) for batch in batches]
-        total = 0.0
+        losses = []
         for batch, embeddings in zip(batches, leaves, strict=True):
-            torch.manual_seed(batch.seed)
-            loss = self.task.loss(self._forward(embeddings, batch), embeddings, batch) / targets
-            loss.backward()
-            total += float(loss.detach())
-        scale_learning_rate(self.optimizer, self.settings, learning_rate)
-        self.optimizer.step()
+            losses.append(0.0)
+            if batch.targets:
+                torch.manual_seed(batch.seed)
+                loss = self.task.loss(self._forward(embeddings, batch), embeddings, batch) / targets
+                (loss * self.scaling.scale).backward()
+                losses[-1] = float(loss.detach())
+        gradients = [parameter.grad for parameter in self.network.parameters()]
+        seam = [leaf.grad for embeddings in leaves for leaf in embeddings.values()]
+        verdict = self.scaling.judge(sum(losses), math.sqrt(squares([*gradients, *seam])))
+        if verdict.outcome == "stepped":
+            self.steps += 1
+            torch._foreach_mul_([g for g in gradients if g is not None], verdict.coefficient)
+            self.settings.scale_learning_rate(self.optimizer, learning_rate)
+            self.optimizer.step()
+            lookups = [batch.lookups for batch in batches]
+            self.tables.step(lookups, leaves, coefficient=verdict.coefficient, factor=learning_rate, step=self.steps)
         self.optimizer.zero_grad(set_to_none=True)
-        self.tables.step([batch.lookups for batch in batches], leaves, learning_rate)
-        return total
+        return StepResult(sum(losses), verdict.norm, verdict.outcome, tuple(losses))
 
     @torch.no_grad()
     def evaluate(self, batches: Sequence[Batch]) -> list[Tensor]:
@@ -84,30 +100,32 @@ class ReferenceEngine:
 
     def state(self) -> EngineState:
         """See :class:`saccade.pipelines.engine.Engine`."""
-        return EngineState(self.tables.shards(), network_state(self.network, self.optimizer))
+        scalars = {"steps": float(self.steps), **self.scaling.state()}
+        return EngineState(self.tables.shards(), network_state(self.network, self.optimizer), scalars)
 
     @torch.no_grad()
-    def load(self, checkpoint: CheckpointReader) -> None:
+    def load(self, checkpoint: CheckpointReader, grow: Collection[str] = ()) -> None:
         """See :class:`saccade.pipelines.engine.Engine`."""
-        for shard in self.tables.shards():
-            shard.weight.copy_(checkpoint.table(shard.table, "weight", shard.rows, shard.columns))
-            for name, tensor in shard.optimizer.items():
-                tensor.copy_(checkpoint.table(shard.table, name, shard.rows, shard.columns))
+        check_tables(self.task.tables, checkpoint, grow)
+        self.tables.load(checkpoint)
         load_network(self.network, self.optimizer, checkpoint.network)
+        self.steps = int(checkpoint.manifest.engine.get("steps", 0))
+        self.scaling.load(checkpoint.manifest.engine)
 
     def describe(self) -> dict[str, object]:
         """See :class:`saccade.pipelines.engine.Engine`."""
         plan = [
             {
-                "table": t.name,
-                "rows": t.rows,
-                "dim": t.dim,
+                "table": shard.table,
+                "rows": f"0-{shard.rows[1]}",
+                "columns": f"0-{shard.columns[1]}",
+                "dim": shard.columns[1],
                 "sharding": "whole",
                 "rank": 0,
-                "elements": t.rows * t.dim,
-                "bytes": t.rows * t.dim * 4,
+                "elements": shard.weight.numel(),
+                "bytes": sum(t.numel() * t.element_size() for t in (shard.weight, *shard.optimizer.values())),
             }
-            for t in self.task.tables
+            for shard in self.tables.shards()
         ]
         parameters = sum(p.numel() for p in self.network.parameters())
         return {"name": "reference", "device": str(self.device), "network_parameters": parameters, "plan": plan}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from saccade.models.table import Table
+from saccade.pipelines.checkpoint.reader import CheckpointReader
+from saccade.pipelines.checkpoint.restore import restore
 from saccade.pipelines.optimizers import TableOptimizer
 from saccade.pipelines.seeds import generator
 from saccade.pipelines.shard import TableShard
@@ -33,7 +36,7 @@ class LocalTables:
         self, tables: Sequence[Table], optimizers: Mapping[str, TableOptimizer], seed: int, device: torch.device
     ) -> None:
         """``optimizers`` has one for each table's name."""
-        self.tables, self.optimizers = list(tables), dict(optimizers)
+        self.tables, self.optimizers, self.seed = list(tables), dict(optimizers), seed
         self.weights = {t.name: initial_rows(t, seed, 0, t.rows).to(device) for t in tables}
         self.states = {t.name: self.optimizers[t.name].state(t.rows, t.dim, device) for t in tables}
 
@@ -46,9 +49,15 @@ class LocalTables:
         return looked_up
 
     def step(
-        self, lookups: Sequence[Mapping[str, Tensor]], leaves: Sequence[Mapping[str, Tensor]], factor: float
+        self,
+        lookups: Sequence[Mapping[str, Tensor]],
+        leaves: Sequence[Mapping[str, Tensor]],
+        *,
+        coefficient: float,
+        factor: float,
+        step: int,
     ) -> None:
-        """One optimizer step from the gradients of several look-ups."""
+        """One optimizer step from the gradients of several look-ups, each multiplied with the coefficient."""
         for table in self.tables:
             pairs = [
                 (ids[feature], leaf[feature].grad)
@@ -59,10 +68,17 @@ class LocalTables:
             if found:
                 ids, gradients = torch.cat([i for i, _ in found]), torch.cat([g for _, g in found])
                 weight, state = self.weights[table.name], self.states[table.name]
-                self.optimizers[table.name].update(weight, state, ids, gradients, factor)
+                self.optimizers[table.name].update(
+                    weight, state, ids, gradients.mul_(coefficient), factor=factor, step=step
+                )
 
     def shards(self) -> list[TableShard]:
         """Each table as one shard."""
         return [
             TableShard(t.name, (0, t.rows), (0, t.dim), self.weights[t.name], self.states[t.name]) for t in self.tables
         ]
+
+    def load(self, checkpoint: CheckpointReader) -> None:
+        """Take weights and optimizer state from a checkpoint that fits."""
+        for table, shard in zip(self.tables, self.shards(), strict=True):
+            restore(shard, checkpoint, partial(initial_rows, table, self.seed))

@@ -53,7 +53,11 @@ class Task(Protocol):
         """Turn decoded rows into the model's units, drop rows that give nothing to learn, and set ``lengths``."""
 
     def collate(self, examples: Examples, split: Split, generator: torch.Generator) -> Batch:
-        """A micro-batch of encoded rows, possibly none; all randomness (negatives, …) comes from ``generator``."""
+        """A micro-batch of encoded rows, possibly none; all randomness (negatives, …) comes from ``generator``.
+
+        Without rows it looks nothing up: weight decay and momentum change every row that is looked up, and how many
+        empty micro-batches there are depends on the number of workers.
+        """
 
     def forward(self, network: Callable[..., Tensor], embeddings: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """The network's output. ``embeddings`` has [n, dim] for each feature of ``batch.lookups``."""

@@ -16,13 +16,16 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 
 
-def run_ranks(world_size: int, calls: Sequence[Callable[[], Any]], folder: Path) -> list[list[Any]]:
+def run_ranks(
+    world_size: int, calls: Sequence[Callable[[], Any]], folder: Path, timeout: float = 400
+) -> list[list[Any]]:
     """Call each function on every rank, one after the other.
 
     Args:
         world_size: ranks to start.
         calls: picklable (``functools.partial`` of functions of modules).
         folder: an empty one for the ranks' files.
+        timeout: seconds that a rank may take.
 
     Returns:
         For each call, what it returned on every rank.
@@ -46,7 +49,7 @@ def run_ranks(world_size: int, calls: Sequence[Callable[[], Any]], folder: Path)
             )
     try:
         for rank, process in enumerate(ranks):
-            if process.wait(timeout=400):
+            if process.wait(timeout):
                 logs = "\n".join(f"rank {r}:\n{(folder / f'log-{r}').read_text()[-4000:]}" for r in range(world_size))
                 raise AssertionError(f"rank {rank} ended with {process.returncode}\n{logs}")
     finally:

@@ -32,6 +32,16 @@ data = LazyGroup(
     help="Look at data, and make some.",
     epilog=examples("saccade data synthesize data/demo --users 5000", "saccade data describe data/demo"),
 )
+checkpoint = LazyGroup(
+    "checkpoint",
+    {
+        "inspect": Lazy(f"{CLI}.checkpoint_inspect", "inspect", "Show what is in a checkpoint."),
+        "verify": Lazy(f"{CLI}.checkpoint_verify", "verify", "Compare every file of checkpoints with its hash."),
+        "export": Lazy(f"{CLI}.checkpoint_export", "export", "Write a model's weights to one file, for torch alone."),
+    },
+    help="Look at checkpoints, and take models out of them.",
+    epilog=examples("saccade checkpoint verify runs/demo", "saccade checkpoint export runs/demo exported"),
+)
 cluster = LazyGroup(
     "cluster",
     {"validate": Lazy(f"{CLI}.cluster_validate", "validate", "Check the YAML for `ray up` and KubeRay.")},
@@ -47,6 +57,7 @@ app = LazyGroup(
         "report": Lazy(f"{CLI}.report", "report", "Write a run's report: one HTML page, or a W&B report."),
         "job": job,
         "data": data,
+        "checkpoint": checkpoint,
         "cluster": cluster,
         "doctor": Lazy(f"{CLI}.doctor", "doctor", "Say what this machine has, and what is wrong with it."),
     },

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, TypeAdapter, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, TypeAdapter
 
 from saccade.cluster.job.checkpoint import Checkpoint
 from saccade.cluster.job.data import Data, NextItemData, SpeechClassificationData, TextClassificationData
@@ -44,23 +43,15 @@ class Job(Section):
     checkpoint: Checkpoint = Checkpoint()
     wandb: Wandb = Wandb()
 
-    @model_validator(mode="after")
-    def _lanes_fit_workers(self) -> Job:
-        lanes, workers = self.train.micro_batches, self.run.workers
-        if self.engine.name == "hybrid" and lanes % workers:
-            message = (
-                "train.micro_batches={lanes} can't be dealt to run.workers={workers}: choose a multiple of {workers}"
-            )
-            raise PydanticCustomError("job", message, {"lanes": lanes, "workers": workers})
-        return self
-
     def resolved(self, directory: Path) -> Job:
-        """The same job with ``data.path`` and ``run.storage`` absolute, taken relative to ``directory``.
+        """The same job with ``data.path``, ``run.storage`` and ``run.start_from`` absolute, from ``directory``.
 
         Workers run in directories of their own, so the launcher resolves paths first. Addresses (``s3://…``) stay.
         """
         data = self.data.model_copy(update={"path": _absolute(self.data.path, directory)})
-        run = self.run.model_copy(update={"storage": _absolute(self.run.storage, directory)})
+        paths = {"storage": self.run.storage, "start_from": self.run.start_from}
+        absolute = {key: path and _absolute(path, directory) for key, path in paths.items()}
+        run = self.run.model_copy(update=absolute)
         return self.model_copy(update={"data": data, "run": run})
 
 

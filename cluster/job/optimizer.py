@@ -14,20 +14,23 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 class Optimizer(Section):
     """How the network learns, and the schedule that network and tables share."""
 
-    name: Literal["adamw", "adam", "sgd", "adagrad"] = "adamw"
-    """The rule."""
+    name: Literal["adamw", "adam", "sgd", "adagrad", "lamb"] = "adamw"
+    """The rule; lamb needs engine.zero_stage 0."""
 
     learning_rate: float = Field(default=1e-3, gt=0)
     """The rate at the schedule's peak."""
 
     betas: tuple[Beta, Beta] = (0.9, 0.98)
-    """Decay of the running mean and of the running square (adamw and adam)."""
+    """Decay of the running mean and of the running square (adamw, adam and lamb)."""
 
     weight_decay: float = Field(default=0.0, ge=0)
-    """Pull of the weights to zero: decoupled from the gradient in adamw, added to it elsewhere."""
+    """Pull of the weights to zero: decoupled from the gradient in adamw and lamb, added to it elsewhere."""
 
     eps: float = Field(default=1e-8, gt=0)
     """Added to the denominator (all but sgd)."""
+
+    clip: float | None = Field(default=None, gt=0)
+    """Largest norm of a step's gradient, over network and looked-up rows together; a longer one is scaled down."""
 
     warmup_steps: int = Field(default=0, ge=0)
     """Steps in which the rate rises linearly to its peak."""

@@ -16,14 +16,18 @@ class Train(Section):
     """Passes over the training rows."""
 
     micro_batches: int = Field(default=4, ge=1)
-    """Micro-batches of a step (K), dealt to the workers: run.workers must divide it. It belongs to the result; the
+    """Micro-batches of a step (K), dealt to the workers; best a multiple of run.workers. It belongs to the result; the
     number of workers does not."""
 
     tokens: int = Field(default=2048, ge=1)
     """Token budget of a micro-batch: as many rows as fit."""
 
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Number format of the network's forward and backward pass."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Number format of the network's forward and backward pass; fp16 comes with a dynamic loss scale."""
+
+    on_not_finite: Literal["stop", "skip", "rollback"] = "stop"
+    """What a NaN or infinite loss or gradient does: end the run; leave that step out; or go back to the weights of the
+    last checkpoint, and on with the rows after that step."""
 
     log_every: int = Field(default=10, ge=1)
     """Steps from one logged step to the next."""

@@ -12,10 +12,19 @@ TITLES = {
     "train/learning_rate": "learning rate",
     "train/events_per_second": "throughput, events a second",
     "train/step_seconds": "seconds a step",
+    "train/gradient_norm": "norm of the gradient",
+    "train/overflows": "steps skipped for an overflow of fp16",
     "train/data_wait": "share of a step spent waiting for data",
 }
 NOT_DRAWN = {"train/epoch"}
-FROM_ZERO = {"train/learning_rate", "train/events_per_second", "train/step_seconds", "train/data_wait"}
+FROM_ZERO = {
+    "train/learning_rate",
+    "train/events_per_second",
+    "train/step_seconds",
+    "train/gradient_norm",
+    "train/overflows",
+    "train/data_wait",
+}
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ def best_checkpoint(run: Path) -> Path:
     if newest is None:
         raise UserError(f"run {run} has no checkpoint yet: train it first")
     state = TrainingState.from_json(CheckpointReader(newest).manifest.training)
-    best = folder / step_name(state.best[0][1]) if state.best else newest
-    if not best.exists():  # checkpoint.keep_best=0
+    saved = state.best_saved(folder)  # none with checkpoint.keep_best=0
+    if not saved:
         return newest
+    best = folder / step_name(saved[0])
     CheckpointReader(best).verify()
     return best

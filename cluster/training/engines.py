@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from saccade.cluster.job import Job
+from saccade.cluster.job.tables import Table
 from saccade.pipelines.engine import Engine
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
 from saccade.pipelines.reference import ReferenceEngine
@@ -29,6 +30,7 @@ def make_engine(job: Job, task: Task, device: torch.device) -> Engine:
             seed=job.run.seed,
             device=device,
             precision=job.train.precision,
+            clip=job.optimizer.clip,
         )
     from saccade.plugins.hybrid.engine import HybridEngine
 
@@ -40,14 +42,21 @@ def make_engine(job: Job, task: Task, device: torch.device) -> Engine:
         device=device,
         lanes=job.train.micro_batches,
         zero_stage=job.engine.zero_stage,
-        sharding=job.engine.sharding,
+        shardings={table.name: _table(job, table.name).sharding or job.engine.sharding for table in task.tables},
+        offload_optimizer=job.engine.offload_optimizer,
         precision=job.train.precision,
+        clip=job.optimizer.clip,
     )
 
 
 def _table_optimizer(job: Job, table: str) -> TableOptimizer:
-    settings = getattr(job.tables, table).optimizer
-    return TableOptimizer(settings.name, settings.learning_rate, settings.eps)
+    settings = _table(job, table).optimizer
+    return TableOptimizer(settings.name, settings.learning_rate, settings.eps, settings.betas, settings.weight_decay)
+
+
+def _table(job: Job, name: str) -> Table:
+    found: Table = getattr(job.tables, name)
+    return found
 
 
 def choose_device(job: Job) -> torch.device:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from saccade.cluster.job import Job
+from saccade.cluster.training.plan import plan_table
 from saccade.cluster.training.sources import open_source
 from saccade.pipelines.engine import Engine
 from saccade.pipelines.errors import UserError
@@ -62,6 +63,8 @@ def note_start(
         },
     ]
     write_json(folder / "run.json", record)
+    for text in plan_table(_plan(description), engine.collective.world_size):
+        progress.message(text)
     return [history, *start_trackers(job, folder, record, progress)]
 
 

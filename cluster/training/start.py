@@ -50,7 +50,7 @@ def train(job: Job, *, fresh: bool) -> dict[str, Any]:
             facts = _begin(job, folder, fresh)
         arguments = {"job": job.model_dump(mode="json"), "facts": facts, "folder": str(folder)}
         with follow(folder), _noting_failure(folder):
-            run_on_workers(train_worker, job, folder, arguments)
+            run_on_workers(train_worker, job, folder, arguments, trains=True)
     result: dict[str, Any] = read_json(folder / "result.json")
     return result
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections.abc import Iterator
 from pathlib import Path
 
 from saccade.pipelines.errors import UserError
+from saccade.pipelines.line_file import FULL
 
 
 @contextlib.contextmanager
@@ -45,7 +45,3 @@ def full_disk(folder: Path) -> Iterator[None]:
             f"no space left at {folder}: free some or set another run.storage; what is saved is untouched, and the "
             "same command then goes on from it"
         ) from None
-
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
-"""No space left on the device, or within the user's quota."""

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from saccade.cluster.job import Job, parse_job
+from saccade.cluster.training.begin import begin
 from saccade.cluster.training.engines import choose_device, make_engine
 from saccade.cluster.training.readers import make_reader
 from saccade.cluster.training.record import note_start
-from saccade.cluster.training.sources import has_split
+from saccade.cluster.training.sources import has_split, open_source
 from saccade.cluster.training.storage import full_disk
 from saccade.cluster.training.tasks import make_task
 from saccade.pipelines.checkpoint.reader import CheckpointReader
-from saccade.pipelines.checkpoint.retention import clean, newest_good, step_name
+from saccade.pipelines.checkpoint.retention import step_name
 from saccade.pipelines.engine import Engine
-from saccade.pipelines.errors import UserError
 from saccade.pipelines.evaluate import evaluate
 from saccade.pipelines.history import History
 from saccade.pipelines.loop import Course, Training
@@ -24,6 +26,7 @@ from saccade.pipelines.progress import Progress
 from saccade.pipelines.record import write_json
 from saccade.pipelines.schedule import Schedule
 from saccade.pipelines.state import TrainingState
+from saccade.pipelines.stop import Stop, Stopped
 from saccade.pipelines.task import Task
 
 
@@ -32,6 +35,10 @@ def train_worker(arguments: dict[str, Any]) -> None:
 
     Args:
         arguments: ``job`` (the resolved job), ``facts`` (from ``gather_facts``) and ``folder`` (the run's).
+
+    Raises:
+        UserError: the run can't go on until the user has mended something.
+        Stopped: there was a request to stop; everything up to it is saved.
     """
     began = time.monotonic()
     job, folder = parse_job(arguments["job"]), Path(arguments["folder"])
@@ -42,11 +49,13 @@ def train_worker(arguments: dict[str, Any]) -> None:
         progress = Progress(folder if collective.rank == 0 else None)
         progress.update(phase="starting")
 
-        state = _resume(engine, folder / "checkpoints", progress)
+        grow = [name for name, table in job.tables if table.grow]
+        state = begin(engine, folder / "checkpoints", job.run.start_from, grow, progress)
         history = History(folder / "history.jsonl", lambda: state.seconds) if collective.rank == 0 else None
         trackers = note_start(job, folder, engine, state, history, progress)
         reader = make_reader(job, task, "train", collective)
-        validate = _validation(job, task, engine) if has_split(job, "valid") else None
+        stop = Stop(folder if collective.rank == 0 else None)
+        validate = _validation(job, task, engine, stop) if has_split(job, "valid") else None
         training = Training(
             engine=engine,
             task=task,
@@ -59,10 +68,17 @@ def train_worker(arguments: dict[str, Any]) -> None:
             job=arguments["job"],
             trackers=trackers,
             progress=progress,
+            where=_where(job, task),
+            grow=grow,
+            stop=stop,
         )
-        training.run()
-
-        result = _finish(job, task, engine, state, folder, progress)
+        try:
+            training.run()
+            result = _finish(job, task, engine, state, folder, grow, stop, progress)
+        except Stopped:
+            progress.message(f"stopped at step {state.step}, saved")
+            progress.update(phase="stopped")
+            raise
         result["wall_seconds"] = round(time.monotonic() - began, 1)
         if collective.rank == 0:
             for tracker in trackers:
@@ -71,27 +87,6 @@ def train_worker(arguments: dict[str, Any]) -> None:
             write_json(folder / "result.json", result)
         progress.update(phase="done", fraction=1.0, eta_seconds=0.0)
         collective.barrier()
-
-
-def _resume(engine: Engine, checkpoints: Path, progress: Progress) -> TrainingState:
-    """Load the newest good checkpoint, if there is one. A collective."""
-    found: Path | None = None
-    mistake = ""
-    if engine.collective.rank == 0:
-        clean(checkpoints)
-        try:
-            found = newest_good(checkpoints, lambda text: progress.message(text, "WARNING"))
-        except UserError as error:
-            mistake = str(error)
-    found, mistake = engine.collective.broadcast_object((found, mistake))
-    if mistake:
-        raise UserError(mistake)
-    if found is None:
-        return TrainingState()
-    checkpoint = CheckpointReader(found)
-    engine.load(checkpoint)
-    progress.message(f"resumed from {found.name}")
-    return TrainingState.from_json(checkpoint.manifest.training)
 
 
 def _course(job: Job) -> Course:
@@ -106,28 +101,44 @@ def _course(job: Job) -> Course:
         save_every=job.checkpoint.every_seconds,
         keep_last=job.checkpoint.keep_last,
         keep_best=job.checkpoint.keep_best,
+        on_not_finite=job.train.on_not_finite,
+        on_save_error=job.checkpoint.on_error,
     )
 
 
-def _validation(job: Job, task: Task, engine: Engine) -> Any:
+def _validation(job: Job, task: Task, engine: Engine, stop: Stop) -> Callable[[], dict[str, float]]:
     reader = make_reader(job, task, "valid", engine.collective)
-    return lambda: evaluate(engine, task, reader, "valid").metrics
+    return lambda: evaluate(engine, task, reader, "valid", stop).metrics
+
+
+def _where(job: Job, task: Task) -> Callable[[int], str]:
+    """Training row number -> ``FILE row N``; the files are opened when that is first asked."""
+    source = cache(lambda: open_source(job, "train", task.columns))
+    return lambda row: source().where(row)
 
 
 def _finish(
-    job: Job, task: Task, engine: Engine, state: TrainingState, folder: Path, progress: Progress
+    job: Job,
+    task: Task,
+    engine: Engine,
+    state: TrainingState,
+    folder: Path,
+    grow: Collection[str],
+    stop: Stop,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Load the best checkpoint, measure it on the test split, and put the result together. A collective."""
     metrics, report = dict(state.metrics), dict[str, Any]()
-    best_step = state.best[0][1] if state.best and job.checkpoint.keep_best else state.step
+    saved = state.best_saved(folder / "checkpoints") if job.checkpoint.keep_best else []
+    best_step = engine.collective.broadcast_object(saved[0] if saved else state.step)
     if best_step != state.step:
         checkpoint = CheckpointReader(folder / "checkpoints" / step_name(best_step))
-        engine.load(checkpoint)
+        engine.load(checkpoint, grow)
         metrics = dict(checkpoint.manifest.training["metrics"])
     if job.evaluate.at_end and has_split(job, "test"):
         progress.update(phase="evaluating")
         reader = make_reader(job, task, "test", engine.collective)
-        measured = evaluate(engine, task, reader, "test")
+        measured = evaluate(engine, task, reader, "test", stop)
         metrics, report = metrics | measured.metrics, measured.report
         shown = "  ".join(f"{name} {value:.4f}" for name, value in sorted(measured.metrics.items()))
         progress.message(f"best checkpoint, step {best_step}: {shown}")

@@ -65,13 +65,16 @@ class TableEntry:
     Attributes:
         rows, dim: the whole table's size.
         states: optimizer state name -> ``element`` ([rows, columns] in each piece) or ``row`` ([rows]).
-        pieces: rectangles that cover the table without overlap.
+        pieces: rectangles that cover the table without overlap. Those of the same rows and other columns have the same
+            values of a ``row`` state, which belongs to the whole row.
+        features: what is looked up in it; empty where that isn't known.
     """
 
     rows: int
     dim: int
     states: Mapping[str, StateKind]
     pieces: Sequence[Piece]
+    features: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class Manifest:
         created: when, in ISO 8601, UTC.
         training: whatever the training loop needs to go on.
         job: the resolved job.
+        engine: small numbers of the engine as a whole (its loss scale, …), by name.
         tables: by name.
         network: tensor name (``weight/NAME`` or ``optimizer/STATE/NAME``) -> the file that holds it.
         files: path inside the checkpoint -> size and hash, for all files but the manifest.
@@ -92,6 +96,7 @@ class Manifest:
     created: str
     training: Mapping[str, Any]
     job: Mapping[str, Any]
+    engine: Mapping[str, float]
     tables: Mapping[str, TableEntry]
     network: Mapping[str, str]
     files: Mapping[str, FileEntry]
@@ -161,10 +166,12 @@ def _parse(content: dict[str, Any]) -> Manifest:
             dim=table["dim"],
             states=table["states"],
             pieces=[Piece(p["file"], _range(p["rows"]), _range(p["columns"])) for p in table["pieces"]],
+            features=table.get("features", []),
         )
         for name, table in content.pop("tables").items()
     }
     files = {path: FileEntry(**entry) for path, entry in content.pop("files").items()}
+    content.setdefault("engine", {})  # checkpoints of the first weeks have none
     return Manifest(tables=tables, files=files, **content)
 
 

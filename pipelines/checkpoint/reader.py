@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from saccade.pipelines.checkpoint.digest import sha256
 from saccade.pipelines.checkpoint.manifest import NAME, DamagedCheckpoint, Manifest, Piece, Range, TableEntry
 from saccade.pipelines.errors import UserError
 
@@ -39,21 +40,42 @@ class CheckpointReader:
         self.network: Mapping[str, Tensor] = _NetworkTensors(self)
         self._opened: dict[str, Any] = {}  # safe_open, whose methods carry no types
 
+    def damage(self, advance: Callable[[int], object] = lambda count: None) -> dict[str, str]:
+        """Read every file and compare its size and hash with the manifest's.
+
+        Args:
+            advance: told of the bytes as they are read, from several threads.
+
+        Returns:
+            What is wrong by file; empty where nothing is.
+        """
+        # Hashing lets go of the interpreter lock, so threads hash several files at once.
+        with ThreadPoolExecutor(4) as pool:
+            reasons = pool.map(lambda file: self._check(file, advance), self.manifest.files)
+            return {file: why for file, why in zip(self.manifest.files, reasons, strict=True) if why is not None}
+
     def verify(self) -> None:
         """Read every file and compare its size and hash with the manifest's.
 
         Raises:
             DamagedCheckpoint: a file differs; it names the first one.
         """
-        # hashlib lets go of the interpreter lock, so threads hash several files at once.
-        with ThreadPoolExecutor(4) as pool:
-            for file, reason in zip(self.manifest.files, pool.map(self._check, self.manifest.files), strict=True):
-                if reason is not None:
-                    raise DamagedCheckpoint(self.path, file, reason)
+        for file, reason in self.damage().items():
+            raise DamagedCheckpoint(self.path, file, reason)
 
     def table_rows(self, name: str) -> int:
         """The number of rows of a table."""
         return self._table(name).rows
+
+    def table_dim(self, name: str) -> int:
+        """The width of a table's rows."""
+        return self._table(name).dim
+
+    def network_shape(self, name: str) -> tuple[int, ...]:
+        """The shape of one of ``network``'s tensors, without reading the tensor."""
+        file = self.manifest.network[name]
+        with self._naming(file):
+            return tuple(self._open(file).get_slice(name).get_shape())
 
     def states(self, name: str) -> tuple[str, ...]:
         """The names of a table's optimizer states."""
@@ -69,11 +91,10 @@ class CheckpointReader:
             columns: likewise.
 
         Returns:
-            [rows, columns] on the host, or [rows] for a row-wise state. A row-wise state sums up a row of one column
-            piece, so it exists only for the columns of such a piece.
+            [rows, columns] on the host, or [rows] for a row-wise state, which is the same for all columns.
 
         Raises:
-            UserError: no such table or state, or a row-wise state of columns that were not one piece.
+            UserError: no such table or state.
             ValueError: the rectangle leaves the table.
             DamagedCheckpoint: a file can't be read.
         """
@@ -89,13 +110,9 @@ class CheckpointReader:
             )
         if table.states.get(state) != "row":
             return self._assemble(name, state, table.pieces, (rows, columns))
-        pieces = [piece for piece in table.pieces if piece.columns == columns]
-        if not pieces:
-            saved = ", ".join(f"{a}-{b}" for a, b in sorted({piece.columns for piece in table.pieces}))
-            raise UserError(
-                f"checkpoint {self.path} has the row-wise optimizer state {state} of table {name} for columns {saved}, "
-                f"not {columns[0]}-{columns[1]}: use the engine.sharding and the number of workers it was trained with"
-            )
+        # A row's value stands in the piece of each of its columns: those of one column have every row once.
+        column = min(columns[0], table.dim - 1)
+        pieces = [piece for piece in table.pieces if piece.columns[0] <= column < piece.columns[1]]
         return self._assemble(name, state, pieces, (rows,))
 
     def _assemble(self, name: str, state: str, pieces: Sequence[Piece], wanted: tuple[Range, ...]) -> Tensor:
@@ -117,12 +134,21 @@ class CheckpointReader:
 
     def _read(self, file: str, tensor: str, index: tuple[slice, ...] | None = None) -> Tensor:
         """A tensor of a file, or the part of it at ``index``; a file stays open for as long as the reader lives."""
-        try:
-            if file not in self._opened:
-                self._opened[file] = safe_open(self.path / file, framework="pt")
-            opened = self._opened[file]
+        with self._naming(file):
+            opened = self._open(file)
             found: Tensor = opened.get_tensor(tensor) if index is None else opened.get_slice(tensor)[index]
             return found
+
+    def _open(self, file: str) -> Any:
+        if file not in self._opened:
+            self._opened[file] = safe_open(self.path / file, framework="pt")
+        return self._opened[file]
+
+    @contextlib.contextmanager
+    def _naming(self, file: str) -> Iterator[None]:
+        """DamagedCheckpoint for what goes wrong with a file."""
+        try:
+            yield
         except (OSError, SafetensorError) as error:
             raise DamagedCheckpoint(self.path, file, str(error)) from None
 
@@ -132,16 +158,14 @@ class CheckpointReader:
             raise UserError(f"checkpoint {self.path} has no table {name} (it has: {has}): use the job it was made by")
         return self.manifest.tables[name]
 
-    def _check(self, file: str) -> str | None:
+    def _check(self, file: str, advance: Callable[[int], object]) -> str | None:
         """What is wrong with a file, if anything."""
-        entry = self.manifest.files[file]
+        entry, path = self.manifest.files[file], self.path / file
         try:
-            with (self.path / file).open("rb") as stream:
-                size = stream.seek(0, 2)
-                if size != entry.bytes:
-                    return f"{size} bytes instead of {entry.bytes}"
-                stream.seek(0)
-                return None if hashlib.file_digest(stream, "sha256").hexdigest() == entry.sha256 else "hash differs"
+            size = path.stat().st_size
+            if size != entry.bytes:
+                return f"{size} bytes instead of {entry.bytes}"
+            return None if sha256(path, advance) == entry.sha256 else "hash differs"
         except FileNotFoundError:
             return "missing"
         except OSError as error:

@@ -12,11 +12,12 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from saccade.pipelines.checkpoint.manifest import DamagedCheckpoint
+from saccade.pipelines.checkpoint.manifest import DamagedCheckpoint, Manifest
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.errors import UserError
 
-_STEP = re.compile(r"step-(\d{8,})")
+STEP = re.compile(r"step-(\d{8,})")
+"""The name of a checkpoint's folder."""
 
 
 def step_name(step: int) -> str:
@@ -28,7 +29,7 @@ def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in ``folder``, oldest step first, good or damaged; empty where there is no such folder."""
     if not folder.is_dir():
         return []
-    return sorted((path for path in folder.iterdir() if _STEP.fullmatch(path.name) and path.is_dir()), key=_step)
+    return sorted((path for path in folder.iterdir() if STEP.fullmatch(path.name) and path.is_dir()), key=_step)
 
 
 def newest_good(folder: Path, warn: Callable[[str], None]) -> Path | None:
@@ -64,6 +65,9 @@ def newest_good(folder: Path, warn: Callable[[str], None]) -> Path | None:
 def prune(folder: Path, keep_last: int, best: Sequence[int] = (), saved: int | None = None) -> None:
     """Remove old checkpoints.
 
+    One that is seen to be damaged, without reading all of it, doesn't count among those that stay; it goes when it is
+    older than all of them.
+
     Args:
         folder: the run's ``checkpoints``.
         keep_last: how many of the latest steps to keep, at least 1.
@@ -73,10 +77,14 @@ def prune(folder: Path, keep_last: int, best: Sequence[int] = (), saved: int | N
     """
     if keep_last < 1:
         raise ValueError(f"prune: keep_last is {keep_last}, but at least 1 checkpoint must stay")
-    course = [path for path in checkpoints(folder) if saved is None or _step(path) <= saved]
-    for path in course[:-keep_last]:
-        if _step(path) not in best:
+    kept = 0
+    for path in reversed(checkpoints(folder)):
+        if saved is not None and _step(path) > saved:
+            continue
+        if kept >= keep_last and _step(path) not in best:
             remove(path)
+        elif kept < keep_last:
+            kept += _seems_whole(path)
 
 
 def clean(folder: Path) -> None:
@@ -98,6 +106,15 @@ def remove(path: Path) -> None:
         shutil.rmtree(doomed)
     path.rename(doomed)
     shutil.rmtree(doomed)
+
+
+def _seems_whole(path: Path) -> bool:
+    """Whether the manifest is right and every file has its size."""
+    try:
+        manifest = Manifest.read(path)
+        return all((path / file).stat().st_size == entry.bytes for file, entry in manifest.files.items())
+    except (UserError, OSError):
+        return False
 
 
 def _step(path: Path) -> int:

@@ -18,11 +18,13 @@ class Lane:
 
     Attributes:
         ranges: the (first, one past last) global rows of the whole epoch in their permuted order.
+        edges: how many rows lie before each range, and behind the last one.
         begin, end: the lane's share, as places in the ranges laid end to end.
         window: rows a window.
     """
 
     ranges: Sequence[tuple[int, int]]
+    edges: Sequence[int]
     begin: int
     end: int
     window: int
@@ -36,15 +38,13 @@ class Lane:
         """The row ranges of a window, found by bisection: seeking costs the same however far it goes."""
         begin = self.begin + window * self.window
         end = min(begin + self.window, self.end)
-        edges = [0, *accumulate(last - first for first, last in self.ranges)]
         found = []
-        index = bisect_right(edges, begin) - 1
+        index = bisect_right(self.edges, begin) - 1
         while begin < end:
-            first, _ = self.ranges[index]
-            stop = min(end, edges[index + 1])
-            if stop > begin:
-                found.append((first + begin - edges[index], first + stop - edges[index]))
-            begin, index = max(begin, stop), index + 1
+            first, stop = self.ranges[index][0] - self.edges[index], min(end, self.edges[index + 1])
+            if begin < stop:
+                found.append((first + begin, first + stop))
+            begin, index = stop, index + 1
         return found
 
 
@@ -65,6 +65,7 @@ def deal_lanes(
     if shuffle:
         order = torch.randperm(len(row_groups), generator=generator(seed, "row groups", epoch)).tolist()
     ranges = [row_groups[i] for i in order]
-    total = sum(last - first for first, last in ranges)
+    edges = list(accumulate((last - first for first, last in ranges), initial=0))
+    total = edges[-1]
     cuts = [lane * (total // lanes) + min(lane, total % lanes) for lane in range(lanes + 1)]
-    return [Lane(ranges, begin, end, window) for begin, end in pairwise(cuts)]
+    return [Lane(ranges, edges, begin, end, window) for begin, end in pairwise(cuts)]

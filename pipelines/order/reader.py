@@ -33,6 +33,13 @@ class RowRange(Protocol):
         """Its number of rows."""
 
 
+class Cursor(Protocol):
+    """Reads one lane's rows, window by window."""
+
+    def read(self, first: int, last: int) -> Examples:
+        """Decode the global rows [first, last), and keep what the next read may go on from."""
+
+
 class Rows(Protocol):
     """What the reader needs of a source."""
 
@@ -40,8 +47,8 @@ class Rows(Protocol):
     def row_groups(self) -> Sequence[RowRange]:
         """The units in which it decodes, in order."""
 
-    def read(self, first: int, last: int) -> Examples:
-        """Decode the global rows [first, last)."""
+    def cursor(self) -> Cursor:
+        """A fresh cursor."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,8 @@ class StepInput:
     """One step of this rank.
 
     Attributes:
-        batches: a micro-batch for each of the rank's lanes; an empty one where a lane has run dry.
+        batches: a micro-batch for each of the rank's lanes, and an empty one where a lane has run dry and where other
+            ranks have a lane more: equally many on every rank.
         rows: source rows that these windows have used up with this step, for progress.
         after: lane -> its position once this step is taken.
     """
@@ -78,7 +86,7 @@ class Reader:
         lanes: K, the micro-batches of a step.
         window: rows a lane shuffles at a time.
         tokens: the budget of a micro-batch.
-        rank, world_size: rank r of W reads lanes r, r + W, …; K must be a multiple of W.
+        rank, world_size: rank r of W reads lanes r, r + W, …; it may have none.
         ahead: steps prepared in advance.
     """
 
@@ -100,6 +108,7 @@ class Reader:
         self.seed, self.window, self.tokens, self.ahead = seed, window, tokens, ahead
         self.lanes = lanes
         self.mine = range(rank, lanes, world_size)
+        self.batches = -(-lanes // world_size)
 
     @property
     def rows(self) -> int:
@@ -117,7 +126,7 @@ class Reader:
                     break
                 yield item
         while True:
-            yield StepInput([self._empty] * len(self.mine), 0, {})
+            yield StepInput([self._empty] * self.batches, 0, {})
 
     @contextmanager
     def _prepared(
@@ -175,16 +184,17 @@ class Reader:
                     rows += used
             if dry == len(streams):
                 return
+            batches += [self._empty] * (self.batches - len(batches))
             yield StepInput(batches, rows, after)
 
     def _lane(
         self, number: int, lane: Lane, epoch: int, start: LanePosition
     ) -> Iterator[tuple[Batch, int, LanePosition]]:
         shuffle = self.split == "train"
+        cursor = self.source.cursor()
         passed = 0  # rows of windows of which encode left nothing
         for window in range(start.window, lane.windows):
-            ranges = lane.rows(window)
-            examples = concatenate([self.source.read(first, last) for first, last in ranges])
+            examples = concatenate([cursor.read(first, last) for first, last in lane.rows(window)])
             read = len(examples)
             examples = self.task.encode(examples, self.split)
             place = (self.seed, epoch, number, window)
@@ -203,5 +213,5 @@ class Reader:
 
     @cached_property
     def _empty(self) -> Batch:
-        nothing = self.task.encode(self.source.read(0, 0), self.split)
+        nothing = self.task.encode(self.source.cursor().read(0, 0), self.split)
         return self.task.collate(nothing, self.split, generator(0))

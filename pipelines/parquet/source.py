@@ -6,7 +6,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -16,7 +16,7 @@ from saccade.models.jagged import Jagged
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.examples import Examples, join
 from saccade.pipelines.parquet import schema
-from saccade.pipelines.parquet.decode import empty, slice_rows
+from saccade.pipelines.parquet.decode import empty
 from saccade.pipelines.parquet.files import Files, find_files
 from saccade.pipelines.parquet.footer import Footer, read_footer
 from saccade.pipelines.parquet.row_group import RowGroup, RowGroupReader
@@ -27,7 +27,7 @@ from saccade.pipelines.parquet.schema import Column
 class Source:
     """The rows of some Parquet files as one numbered sequence, the files in sorted order.
 
-    It may be sent to other processes: what it has decoded or opened stays behind.
+    It holds no data and no open file, and may be sent to other processes.
 
     Attributes:
         found: the files and where they are.
@@ -40,7 +40,6 @@ class Source:
     columns: tuple[Column, ...]
     footers: tuple[Footer, ...]
     row_groups: tuple[RowGroup, ...]
-    _reader: RowGroupReader = field(repr=False)
 
     @staticmethod
     def open(path: str, split: str | None, columns: Sequence[Column]) -> Source:
@@ -74,7 +73,7 @@ class Source:
                 first_row += count
         if first_row == 0:
             raise UserError(f"{path}: the files hold no rows")
-        return Source(files, tuple(columns), footers, tuple(groups), RowGroupReader(files, tuple(columns), footers))
+        return Source(files, tuple(columns), footers, tuple(groups))
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -114,15 +113,39 @@ class Source:
 
     def where(self, row: int) -> str:
         """``FILE row N`` for a global row number; N counts from 0 inside the file."""
-        group = self.row_groups[self._group_of(row)]
-        before = sum(g.rows for g in self.row_groups if g.file == group.file and g.index < group.index)
-        return f"{self.files[group.file]} row {before + row - group.first_row}"
+        number = self._group_of(row)
+        group = self.row_groups[number]
+        first = self.row_groups[number - group.index].first_row
+        return f"{self.found.shown(self.found.names[group.file])} row {row - first}"
+
+    def read(self, first: int, last: int) -> Examples:
+        """Decode rows [first, last) and keep nothing; see :meth:`Cursor.read`."""
+        return self.cursor().read(first, last)
+
+    def cursor(self) -> Cursor:
+        """A place to read from that remembers where it stands."""
+        return Cursor(self)
+
+    def _group_of(self, row: int) -> int:
+        return max(0, bisect_right(self.row_groups, row, key=lambda group: group.first_row) - 1)
+
+
+class Cursor:
+    """Reads a source window by window; for one thread.
+
+    It keeps the part of the row group in which its last read ended, a few MiB however large the row group is, until a
+    read elsewhere. So reading on from there decodes nothing twice.
+    """
+
+    def __init__(self, source: Source) -> None:
+        """See :meth:`Source.cursor`."""
+        self._source = source
+        self._reader = RowGroupReader(source.found, source.columns, source.footers)
 
     def read(self, first: int, last: int) -> Examples:
         """Decode rows [first, last).
 
-        Row groups are decoded whole and the recent ones kept, so that windows read one after the other decode each
-        once. The tensors are views of what is kept: don't write into them.
+        The tensors may be views of what is kept: don't write into them.
 
         Returns:
             The rows with their global numbers, every length 1.
@@ -130,22 +153,18 @@ class Source:
         Raises:
             UserError: a row group is damaged or can't be read, or has nulls.
         """
-        if not 0 <= first <= last <= self.rows:
-            raise IndexError(f"rows [{first}, {last}) of a source of {self.rows}")
+        source = self._source
+        if not 0 <= first <= last <= source.rows:
+            raise IndexError(f"rows [{first}, {last}) of a source of {source.rows}")
         parts: list[dict[str, Tensor | Jagged]] = []
-        number = self._group_of(first)
-        while number < len(self.row_groups) and self.row_groups[number].first_row < last:
-            group = self.row_groups[number]
+        number = source._group_of(first)
+        while number < len(source.row_groups) and source.row_groups[number].first_row < last:
+            group = source.row_groups[number]
             begin, end = max(first - group.first_row, 0), min(last - group.first_row, group.rows)
-            if begin < end:
-                decoded = self._reader.read(group)
-                parts.append({name: slice_rows(column, begin, end) for name, column in decoded.items()})
+            parts.extend(self._reader.read(group, begin, end))
             number += 1
         columns = {
             column.name: join([part[column.name] for part in parts]) if parts else empty(column.kind)
-            for column in self.columns
+            for column in source.columns
         }
         return Examples(torch.arange(first, last), columns, torch.ones(last - first, dtype=torch.int64))
-
-    def _group_of(self, row: int) -> int:
-        return max(0, bisect_right(self.row_groups, row, key=lambda group: group.first_row) - 1)

@@ -25,8 +25,8 @@ class ScoredLoss:
     reduce: Callable[[Tensor, Tensor], Tensor]
 
     def draws(self, targets: int) -> int:
-        """How many ids to draw for a micro-batch of so many targets."""
-        return self.count if self.shared else self.count * targets
+        """How many ids to draw for a micro-batch of so many targets; none for none, so that it touches no row."""
+        return self.count * (min(targets, 1) if self.shared else targets)
 
     def __call__(
         self, hidden: Tensor, positives: Tensor, negatives: Tensor, target_ids: Tensor, negative_ids: Tensor

@@ -24,7 +24,7 @@ from deepspeed.utils import (
 from torch import Tensor, nn
 
 
-def _partitions(zero: Any) -> list[Tensor]:
+def partitions(zero: Any) -> list[Tensor]:
     """This rank's flat fp32 partitions, by which the optimizer's state is keyed."""
     partitions = getattr(zero, "single_partition_of_fp32_groups", None) or zero.fp32_partitioned_groups_flat
     return list(partitions)
@@ -42,7 +42,7 @@ def gather(network: nn.Module, zero: Any, rank: int, world_size: int) -> dict[st
     Parameters are dealt to the ranks in turn; a rank keeps its own and drops the others' as they come.
     """
     _link(zero)
-    states = zero.optimizer.state[_partitions(zero)[0]]
+    states = zero.optimizer.state[partitions(zero)[0]]
     keys = [key for key, value in states.items() if isinstance(value, Tensor) and value.dim()]
     share: dict[str, Tensor] = {}
     for index, (name, parameter) in enumerate(network.named_parameters()):
@@ -60,7 +60,7 @@ def scatter(network: nn.Module, zero: Any, saved: Mapping[str, Tensor], rank: in
     """Put full tensors into the partitions; every rank reads all of ``saved`` and keeps its part."""
     keys = list(dict.fromkeys(name.split("/", 2)[1] for name in saved if name.startswith("optimizer/")))
     steps = next((saved[name] for name in saved if name.startswith("optimizer/step/")), None)
-    for partition in _partitions(zero):
+    for partition in partitions(zero):
         state = {key: torch.zeros_like(partition) for key in keys if key != "step"}
         zero.optimizer.state[partition].update(state)
         if steps is not None:

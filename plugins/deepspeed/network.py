@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from saccade.pipelines.collective import Collective
+from saccade.pipelines.errors import UserError
+from saccade.pipelines.gradients import squares
 from saccade.pipelines.network_state import check_network, load_network, network_state
-from saccade.pipelines.optimizers import NetworkOptimizer, scale_learning_rate
+from saccade.pipelines.optimizers import NetworkOptimizer
 from saccade.pipelines.precision import Precision, autocast
 from saccade.plugins.deepspeed import full_tensors
 
@@ -35,10 +37,14 @@ class ZeroNetwork:
         network: built alike on every rank.
         optimizer: its settings.
         zero_stage: 0 (nothing sharded) to 3 (parameters too).
+        offload: keep optimizer state and step on the host (stages 1 to 3).
         accumulation: micro-batches of a step on this rank.
         device: where it runs.
         precision: of forward and backward.
         collective: all ranks.
+
+    Raises:
+        UserError: the stage can't keep the optimizer's formula, or has nothing to offload.
     """
 
     def __init__(
@@ -47,20 +53,31 @@ class ZeroNetwork:
         optimizer: NetworkOptimizer,
         *,
         zero_stage: int,
+        offload: bool = False,
         accumulation: int,
         device: torch.device,
         precision: Precision,
         collective: Collective,
     ) -> None:
+        if optimizer.name == "lamb" and zero_stage:
+            raise UserError(
+                f"optimizer.name=lamb needs whole weight matrices, which engine.zero_stage={zero_stage} cuts into "
+                "pieces: set engine.zero_stage=0 or choose another optimizer"
+            )
+        if offload and not zero_stage:
+            raise UserError("engine.offload_optimizer=true needs engine.zero_stage 1, 2 or 3: stage 0 shards nothing")
         self.settings, self.zero_stage, self.collective = optimizer, zero_stage, collective
-        self.network, self.device = network.to(device), device
+        self.network, self.device, self.offload = network.to(device), device, offload
         self.parameters = sum(p.numel() for p in network.parameters())
+        zero: dict[str, Any] = {"stage": zero_stage}
+        if offload:
+            zero["offload_optimizer"] = {"device": "cpu", "pin_memory": device.type == "cuda"}
         config = {
             "train_micro_batch_size_per_gpu": 1,
             "gradient_accumulation_steps": accumulation,
             # DeepSpeed's default of 1.0 would scale every update in silence.
             "gradient_clipping": 0.0,
-            "zero_optimization": {"stage": zero_stage},
+            "zero_optimization": zero,
             "zero_allow_untested_optimizer": True,
             "zero_force_ds_cpu_optimizer": False,
             "steps_per_print": 1 << 60,
@@ -83,14 +100,45 @@ class ZeroNetwork:
         self.engine.train(mode)
 
     def backward(self, loss: Tensor) -> None:
-        """Accumulate the gradient of one micro-batch's loss; its scale is the mean over all micro-batches and ranks."""
-        self.engine.backward(loss)
+        """Accumulate the gradient of one micro-batch's loss; its scale is the mean over all micro-batches and ranks.
 
-    def step(self, factor: float) -> None:
-        """Called after every micro-batch's backward: steps the optimizer at the last one."""
-        if self.engine.is_gradient_accumulation_boundary():
-            scale_learning_rate(self._torch_optimizer, self.settings, factor)
+        The last one's backward also reduces the gradients over the ranks.
+        """
+        self.engine.backward(loss)
+        if not self.engine.is_gradient_accumulation_boundary():
+            self.engine.step()
+
+    def squares(self) -> float:
+        """This rank's share of the sum of the squares of the reduced gradient's elements."""
+        return squares(self._gradients()) / (1 if self.zero_stage else self.collective.world_size)
+
+    def step(self, *, coefficient: float, factor: float) -> None:
+        """After the last micro-batch's backward: multiply the gradient with the coefficient, and step. A collective."""
+        if coefficient != 1:
+            torch._foreach_mul_(self._gradients(), coefficient)
+        self.settings.scale_learning_rate(self._torch_optimizer, factor)
         self.engine.step()
+
+    def discard(self) -> None:
+        """In place of :meth:`step`: forget the gradient, and change nothing. A collective."""
+        gradients = self._gradients()
+        if self.zero_stage:
+            # ZeRO skips the step and cleans up where any rank's gradient isn't finite.
+            torch._foreach_add_(gradients, torch.nan)
+        else:
+            self.network.zero_grad(set_to_none=True)
+        self.engine.step()
+        # Stage 3 uses its buffers again, and writes no padding.
+        torch._foreach_zero_(gradients)
+
+    def _gradients(self) -> list[Tensor]:
+        """The reduced gradient's parts on this rank, live: under stage 0 all of it, the same on every rank."""
+        if not self.zero_stage:
+            return [p.grad for p in self.network.parameters() if p.grad is not None]
+        zero = self.engine.optimizer
+        if self.offload:
+            return [p.grad for p in full_tensors.partitions(zero) if p.grad is not None]
+        return [part for parts in zero.averaged_gradients.values() if parts is not None for part in parts]
 
     def state(self) -> dict[str, Tensor]:
         """This rank's share of ``weight/NAME`` and ``optimizer/STATE/NAME``, full and float32. A collective."""

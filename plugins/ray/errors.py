@@ -44,6 +44,7 @@ class WorkerError(Exception):
 
 
 def describe(error: BaseException) -> str:
-    """An exception in one line: its type and the first line of its message."""
+    """An exception in one line, not too long: its type and the first line of its message."""
     message = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {message[0]}" if message else type(error).__name__
+    text = f"{type(error).__name__}: {message[0]}" if message else type(error).__name__
+    return text if len(text) <= 200 else f"{text[:197]}..."

@@ -11,6 +11,12 @@ from contextlib import contextmanager
 _DRIVER = {
     # The controller looks at its workers this often; the default of 2 s makes every start, end and failure slower.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # Where an elastic run has lost a node Ray waits this long for one in its place, then goes on with those that are
+    # left. Asking for workers of a fixed number is repeated after as long, which costs nothing.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20",
+    # `Group` looks for drained nodes itself: Ray's watcher, an actor that starts with each group, was seen to miss a
+    # node that was drained a second after the start.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     # After a failure, peers stuck in a collective can't leave their process group: don't wait 30 s for them.
     "TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S": "3",
     # Workers keep the directory that Ray or this package gives them.
@@ -23,8 +29,7 @@ _DRIVER = {
 }
 
 _OWN_CLUSTER = {
-    # Nothing takes this machine away, and idle workers made in advance compete with the start for its cores.
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # Idle workers made in advance compete with the start for this machine's cores.
     "RAY_prestart_worker_first_driver": "0",
 }
 

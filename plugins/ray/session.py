@@ -17,19 +17,22 @@ from saccade.plugins.ray.errors import describe
 from saccade.plugins.ray.quiet import cluster_environment, set_driver_environment
 
 Device = Literal["auto", "cpu", "cuda"]
+Workers = int | tuple[int, int]
+"""How many, or the least and the most."""
 
 # Nothing but small messages goes through Ray's object store here; it must fit a container's small /dev/shm.
 OBJECT_STORE_BYTES = 128 * 2**20
 
 
 @contextmanager
-def ray_session(workers: int, cpus_per_worker: int, device: Device) -> Iterator[bool]:
+def ray_session(workers: Workers, cpus_per_worker: int, device: Device) -> Iterator[bool]:
     """Ray for the length of the block: the caller's, the one at RAY_ADDRESS (also set inside a Ray job), or a new one.
 
     What was started or joined here is left at the end; a new one then stops with all its processes.
 
     Yields:
-        Whether every worker gets a GPU: asked for by ``cuda``, and with ``auto`` where the cluster has one for each.
+        Whether every worker gets a GPU: asked for by ``cuda``, and with ``auto`` where the cluster has one for each of
+        the least number of workers.
 
     Raises:
         UserError: the workers ask for more than there is, or no Ray answers at RAY_ADDRESS.
@@ -49,7 +52,7 @@ def ray_session(workers: int, cpus_per_worker: int, device: Device) -> Iterator[
         elif not joined:
             _join(address)
         there = _resources()
-        use_gpu = device == "cuda" or (device == "auto" and there.get("GPU", 0.0) >= workers)
+        use_gpu = device == "cuda" or (device == "auto" and there.get("GPU", 0.0) >= least(workers))
         check(workers, cpus_per_worker, there, use_gpu, where)
         yield use_gpu
     except KeyboardInterrupt:
@@ -60,30 +63,37 @@ def ray_session(workers: int, cpus_per_worker: int, device: Device) -> Iterator[
             ray.shutdown()
 
 
-def check(workers: int, cpus_per_worker: int, there: dict[str, float], use_gpu: bool, where: str) -> None:
-    """Compare what the workers need with what there is.
+def least(workers: Workers) -> int:
+    """The smallest number of workers that will do."""
+    return workers if isinstance(workers, int) else workers[0]
+
+
+def check(workers: Workers, cpus_per_worker: int, there: dict[str, float], use_gpu: bool, where: str) -> None:
+    """Compare what the workers, the least number of them, need with what there is.
 
     Raises:
         UserError: names the job's keys, what they ask for and what is there.
     """
-    needed, cpus = workers * cpus_per_worker, there.get("CPU", 0.0)
+    needed, cpus = least(workers) * cpus_per_worker, there.get("CPU", 0.0)
+    shown = f"run.workers={workers if isinstance(workers, int) else list(workers)}"
+    needs = "needs" if isinstance(workers, int) else "needs at least"
     if needed > cpus:
         raise UserError(
-            f"run.workers={workers} with run.cpus_per_worker={cpus_per_worker} needs {needed} CPUs, "
+            f"{shown} with run.cpus_per_worker={cpus_per_worker} {needs} {needed} CPUs, "
             f"but {where} {cpus:g}: lower run.workers or run.cpus_per_worker, or train on a larger cluster"
         )
-    if use_gpu and workers > there.get("GPU", 0.0):
+    if use_gpu and least(workers) > there.get("GPU", 0.0):
         raise UserError(
-            f"run.workers={workers} on engine.device=cuda needs {workers} GPUs, "
+            f"{shown} on engine.device=cuda {needs} {least(workers)} GPUs, "
             f"but {where} {there.get('GPU', 0.0):g}: lower run.workers or set engine.device=cpu"
         )
 
 
-def waiting_for(workers: int, cpus_per_worker: int) -> str | None:
+def waiting_for(workers: Workers, cpus_per_worker: int) -> str | None:
     """What the workers have to wait for on a busy cluster, in one line; None if they can start now."""
     import ray
 
-    needed, free = workers * cpus_per_worker, ray.available_resources().get("CPU", 0.0)
+    needed, free = least(workers) * cpus_per_worker, ray.available_resources().get("CPU", 0.0)
     return f"waiting for {needed} CPUs: {free:g} of Ray's are free now" if free < needed else None
 
 

@@ -2,50 +2,147 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any, Literal
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torchrec.distributed.embedding import EmbeddingCollectionSharder
 from torchrec.distributed.planner import EmbeddingShardingPlanner, Topology
 from torchrec.distributed.planner.types import ParameterConstraints
-from torchrec.distributed.sharding_plan import column_wise, construct_module_sharding_plan, row_wise, table_wise
-from torchrec.distributed.types import EmbeddingModuleShardingPlan, ShardingPlan
+from torchrec.modules.embedding_configs import EmbeddingConfig
 from torchrec.modules.embedding_modules import EmbeddingCollection
 
-Sharding = Literal["row", "table", "column", "auto"]
+from saccade.models.table import Table
+from saccade.pipelines.collective import Collective
+from saccade.pipelines.errors import UserError
+from saccade.pipelines.optimizers import TableOptimizer
+
+Cut = Literal["row", "table", "column", "table_row", "replicated"]
+Sharding = Literal["row", "table", "column", "table_row", "replicated", "auto"]
+
+PLANNER_CUTS: dict[str, Cut] = {
+    "table_wise": "table",
+    "row_wise": "row",
+    "column_wise": "column",
+}
 
 
-def make_plan(
-    collection: EmbeddingCollection,
-    sharder: EmbeddingCollectionSharder,
-    sharding: Sharding,
-    *,
-    world_size: int,
-    local_size: int,
-    device: torch.device,
-    group: Any,
-    whole_rows: Collection[str],
-) -> ShardingPlan:
-    """The plan of a collection that is itself the root module.
+@dataclass(frozen=True)
+class Placement:
+    """Where a table is.
 
-    ``row`` cuts every table's rows into equal parts, ``column`` its columns, ``table`` deals whole tables in turn, and
-    ``auto`` leaves it to TorchRec's planner, which rank 0 runs for all; it never cuts the rows of ``whole_rows``, the
-    tables with an optimizer that keeps one number a row.
+    Attributes:
+        cut: ``row`` and ``column``: equal parts on all ranks; ``table``: whole on one rank; ``table_row``: its rows in
+            equal parts on the ranks of one node; ``replicated``: whole on every rank.
+        ranks: that hold its parts, in the parts' order.
     """
-    if sharding == "auto":
-        topology = Topology(world_size=world_size, local_world_size=local_size, compute_device=device.type)
-        constraint = ParameterConstraints(sharding_types=["table_wise", "row_wise", "table_row_wise"])
-        planner = EmbeddingShardingPlanner(topology=topology, constraints=dict.fromkeys(whole_rows, constraint))
-        return planner.collective_plan(collection, [sharder], group)
-    tables = [config.name for config in collection.embedding_configs()]
-    if sharding == "row":
-        chosen = {name: row_wise() for name in tables}
-    elif sharding == "column":
-        chosen = {name: column_wise(ranks=list(range(world_size))) for name in tables}
-    else:
-        chosen = {name: table_wise(rank=index % world_size) for index, name in enumerate(tables)}
-    module_plan: EmbeddingModuleShardingPlan = construct_module_sharding_plan(
-        collection, chosen, sharder=sharder, local_size=local_size, world_size=world_size, device_type=device.type
-    )
-    return ShardingPlan({"": module_plan})
+
+    cut: Cut
+    ranks: tuple[int, ...]
+
+
+def nodes(collective: Collective) -> list[range]:
+    """Each node's ranks, from what the launcher tells every rank of its own node. A collective."""
+    sizes = collective.gather_objects(int(os.environ.get("LOCAL_WORLD_SIZE", collective.world_size)))
+    found, first = [], 0
+    while first < collective.world_size:
+        last = min(first + max(sizes[first], 1), collective.world_size)
+        found.append(range(first, last))
+        first = last
+    return found
+
+
+def place(
+    tables: Sequence[Table],
+    optimizers: Mapping[str, TableOptimizer],
+    shardings: Mapping[str, Sharding],
+    *,
+    device: torch.device,
+    collective: Collective,
+) -> dict[str, Placement]:
+    """A place for every table. A collective, the same on every rank.
+
+    Whole tables are dealt to ranks (or, for ``table_row``, to nodes) in turn. ``auto`` asks TorchRec's planner; it
+    never cuts the columns of a table whose optimizer keeps a number for a whole row.
+
+    Args:
+        tables: of the model.
+        optimizers: for each table's name.
+        shardings: for each table's name.
+        device: where the parts are to live.
+        collective: all ranks.
+
+    Raises:
+        UserError: a table can't be cut so.
+    """
+    everyone = tuple(range(collective.world_size))
+    hosts = nodes(collective)
+    found: dict[str, Placement] = {}
+    for table in tables:
+        cut = shardings[table.name]
+        if cut == "table":
+            whole = sum(placement.cut == "table" for placement in found.values())
+            found[table.name] = Placement("table", (whole % collective.world_size,))
+        elif cut == "table_row":
+            whole = sum(placement.cut == "table_row" for placement in found.values())
+            found[table.name] = Placement("table_row", tuple(hosts[whole % len(hosts)]))
+        elif cut != "auto":
+            found[table.name] = Placement(cut, everyone)
+        if cut == "column" and (table.dim % len(everyone) or table.dim // len(everyone) % 4):
+            raise UserError(
+                f"sharding column can't cut table {table.name!r} of dim {table.dim} into {len(everyone)} parts, one a "
+                "worker: each part must be a multiple of 4 wide; choose another engine.sharding or model.dim"
+            )
+    open_ = [table for table in tables if shardings[table.name] == "auto"]
+    for dim in {table.dim: None for table in open_}:
+        found |= _planned([t for t in open_ if t.dim == dim], optimizers, hosts, device, collective)
+    return {table.name: found[table.name] for table in tables}
+
+
+def _planned(
+    tables: Sequence[Table],
+    optimizers: Mapping[str, TableOptimizer],
+    hosts: Sequence[range],
+    device: torch.device,
+    collective: Collective,
+) -> dict[str, Placement]:
+    """What TorchRec's planner, run by rank 0 for all, makes of tables of one dim."""
+    collection = empty_collection([EmbeddingConfig(**config(table)) for table in tables])
+    constraints = {}
+    for table in tables:
+        whole_rows = optimizers[table.name].row_states or table.dim % 4
+        types = ["table_wise", "row_wise"] if whole_rows else list(PLANNER_CUTS)
+        constraints[PREFIX + table.name] = ParameterConstraints(sharding_types=types, compute_kernels=["fused"])
+    local_size = math.gcd(*(len(host) for host in hosts))
+    topology = Topology(world_size=collective.world_size, local_world_size=local_size, compute_device=device.type)
+    planner = EmbeddingShardingPlanner(topology=topology, constraints=constraints)
+    group = torch.distributed.group.WORLD
+    plan = planner.collective_plan(collection, [EmbeddingCollectionSharder()], group).plan[""]
+    found = {}
+    for table in tables:
+        planned = plan[PREFIX + table.name]
+        cut = PLANNER_CUTS[planned.sharding_type]
+        found[table.name] = Placement(cut, tuple(planned.ranks))
+    return found
+
+
+PREFIX = "table_"
+"""TorchRec keeps tables in a ModuleDict, where names such as ``items`` would hide its methods."""
+
+
+def config(table: Table) -> dict[str, object]:
+    """The arguments of TorchRec's description of a table."""
+    return {
+        "name": PREFIX + table.name,
+        "embedding_dim": table.dim,
+        "num_embeddings": table.rows,
+        "feature_names": list(table.features),
+    }
+
+
+def empty_collection(configs: Sequence[EmbeddingConfig]) -> EmbeddingCollection:
+    """A collection without storage."""
+    return EmbeddingCollection(tables=list(configs), device=torch.device("meta"))

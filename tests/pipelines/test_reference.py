@@ -1,5 +1,6 @@
 """The engine that all others are held to, held to what it promises itself."""
 
+import math
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -27,6 +28,7 @@ from saccade.pipelines.errors import UserError
 from saccade.pipelines.examples import Examples
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
 from saccade.pipelines.seeds import generator
+from saccade.pipelines.tasks.negatives import ScoredLoss
 
 SETTINGS = Settings(network=NetworkOptimizer("sgd", 0.1), table=TableOptimizer("sgd", 0.1))
 
@@ -68,7 +70,7 @@ def test_micro_batches_are_accumulated() -> None:
         # The same negatives in each, whose gradients add up.
         negatives = torch.arange(1, 9)
         batches = [replace(b, lookups={**b.lookups, "negatives": negatives}) for b in batches]
-        loss = engine.step(batches, sum(b.targets for b in batches), 1.0)
+        loss = engine.step(batches, sum(b.targets for b in batches), 1.0).loss
         return loss, weights(engine)
 
     loss, together = step([torch.arange(12)])
@@ -94,16 +96,44 @@ def test_an_empty_micro_batch_changes_nothing(data: Path) -> None:
     assert distance(weights(one), weights(other)) == 0
 
 
+def test_a_step_is_as_long_as_its_clipped_gradient(data: Path) -> None:
+    """Plain gradient descent moves network and tables along the gradient, clipped or not."""
+    sgd = Settings(table=TableOptimizer("sgd", 1.0), network=NetworkOptimizer("sgd", 1.0))
+    batches, task = micro_batches(data), make_task(sgd)
+    targets = sum(b.targets for b in batches)
+    free, clipped = make_engine(sgd, task), make_engine(replace(sgd, clip=0.25), task)
+    before = weights(free)
+    norm = free.step(batches, targets, 1.0).gradient_norm
+    assert clipped.step(batches, targets, 1.0).gradient_norm == norm > 0.25
+    for name, start in before.items():
+        torch.testing.assert_close(
+            weights(clipped)[name] - start, (weights(free)[name] - start) * 0.25 / norm, rtol=1e-3, atol=1e-6
+        )
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing(data: Path) -> None:
+    batches, task = micro_batches(data), make_task(Settings())
+    engine = make_engine(Settings(), task)
+    engine.step(batches, 300, 1.0)
+    before = weights(engine)
+    task.scored_loss = ScoredLoss(8, True, lambda positive, negative: (positive * math.nan).sum())
+    result = engine.step(batches, 300, 1.0)
+    assert result.outcome == "not_finite"
+    assert len(result.losses) == len(batches)
+    assert all(map(math.isnan, result.losses))
+    assert distance(weights(engine), before) == 0
+
+
 def test_dropout_depends_on_the_batchs_seed_alone(data: Path) -> None:
     batches, task = micro_batches(data), make_task(Settings())
     targets = sum(b.targets for b in batches)
     losses = []
     for order in (batches, batches[::-1]):
         torch.manual_seed(len(losses))
-        losses.append(make_engine(Settings(), task).step(order, targets, 1.0))
+        losses.append(make_engine(Settings(), task).step(order, targets, 1.0).loss)
     other = [replace(b, seed=b.seed + 1) for b in batches]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
-    assert make_engine(Settings(), task).step(other, targets, 1.0) != pytest.approx(losses[0], rel=1e-6)
+    assert make_engine(Settings(), task).step(other, targets, 1.0).loss != pytest.approx(losses[0], rel=1e-6)
 
 
 def test_evaluation_has_no_dropout_and_changes_nothing(data: Path) -> None:
@@ -121,7 +151,7 @@ def test_evaluation_has_no_dropout_and_changes_nothing(data: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd", "adagrad"])
-@pytest.mark.parametrize("table", ["sgd", "adagrad", "rowwise_adagrad"])
+@pytest.mark.parametrize("table", ["sgd", "adagrad", "rowwise_adagrad", "adam", "partial_rowwise_adam"])
 def test_saved_and_loaded_goes_on_bit_by_bit(data: Path, tmp_path: Path, name: str, table: str) -> None:
     settings = Settings(network=NetworkOptimizer(name), table=TableOptimizer(table), steps=8)  # type: ignore[arg-type]
     straight = train(settings, data, tmp_path / "straight")
@@ -153,6 +183,6 @@ def _with_scale(network: torch.nn.Module, size: int) -> torch.nn.Module:
 def test_it_describes_itself() -> None:
     described = make_engine(Settings(), make_task(Settings())).describe()
     assert described["name"] == "reference"
-    assert described["plan"] == [
-        {"table": "items", "rows": 61, "dim": 16, "sharding": "whole", "rank": 0, "elements": 976, "bytes": 3904}
-    ]
+    place = {"rows": "0-61", "columns": "0-16", "dim": 16, "sharding": "whole", "rank": 0}
+    # Weights and the squares that Adagrad keeps, 4 bytes each.
+    assert described["plan"] == [{"table": "items", **place, "elements": 976, "bytes": 7808}]

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from saccade.cluster.job import NextItemJob, SpeechClassificationJob, TextClassificationJob, load_job
+from saccade.cluster.job import (
+    NextItemJob,
+    SpeechClassificationJob,
+    TextClassificationJob,
+    job_to_yaml,
+    load_job,
+    resume_differences,
+)
 from saccade.pipelines.errors import UserError
 
 MINIMAL = "task: next_item\ndata: {path: histories}\n"
@@ -102,7 +109,7 @@ def test_an_empty_section_has_its_defaults(job_file: Path) -> None:
         ("run.name=../up", "run.name='../up': expected text of the form"),
         ("tables.items.rows=0", "tables.items.rows=0: expected auto or a number >= 1"),
         ("tables.items.rows=many", "expected auto or a whole number"),
-        ("train.precision=fp16", "expected fp32 or bf16; did you mean bf16?"),
+        ("train.precision=fp61", "expected fp32, bf16 or fp16; did you mean fp16?"),
         ("train=5", "train=5: expected a section"),
         ("data.path=", "data.path=null: expected text"),
         ("data={}", "data.path is missing"),
@@ -113,7 +120,10 @@ def test_an_empty_section_has_its_defaults(job_file: Path) -> None:
         ("loss.name=5", "loss.name=5 doesn't fit"),
         ("loss=5", "loss=5: expected a section"),
         ("loss.calibration=1", "unknown key loss.calibration; loss with name=sampled_softmax takes"),
-        ("run.workers=3", "train.micro_batches=4 can't be dealt to run.workers=3: choose a multiple of 3"),
+        ("run.workers=[4, 2]", "run.workers=[4, 2]: write the least number first, as in [2, 4]"),
+        ("run.workers=[0, 2]", "run.workers.0=0: expected a number >= 1"),
+        ("run.workers=[1, 2, 3]", "run.workers=[1, 2, 3]: expected a whole number or a list of at most 2"),
+        ("run.workers=many", "run.workers='many': expected a whole number or a list"),
         ("model.heads=3", "model.dim=64 can't be split into model.heads=3"),
         ("evaluate.ks=[5]", "evaluate.select=valid/ndcg@10 isn't measured with evaluate.ks=[5]"),
         ("data.path=${HOME}/x", "job files take no environment variables"),
@@ -127,8 +137,19 @@ def test_wrong_override(job_file: Path, override: str, says: str) -> None:
     assert message.startswith(str(job_file))
 
 
-def test_workers_need_not_divide_on_the_reference_engine(job_file: Path) -> None:
-    assert load_job(job_file, ["run.workers=3", "engine.name=reference"]).run.workers == 3
+def test_workers_need_not_divide_the_micro_batches(job_file: Path) -> None:
+    assert load_job(job_file, ["run.workers=3"]).run.workers == 3
+
+
+def test_elastic_workers_survive_the_resolved_file(job_file: Path, tmp_path: Path) -> None:
+    job = load_job(job_file, ["run.workers=[1, 4]", "run.start_from=runs/other"])
+    assert job.run.workers == (1, 4)
+    resolved = job.resolved(tmp_path)
+    assert resolved.run.start_from == str(tmp_path / "runs" / "other")
+    (tmp_path / "job.yaml").write_text(job_to_yaml(resolved))
+    assert load_job(tmp_path / "job.yaml") == resolved
+    assert "  workers: [1, 4]\n" in job_to_yaml(resolved)
+    assert resume_differences(load_job(job_file, ["run.workers=2"]).resolved(tmp_path), resolved) == []
 
 
 def test_many_mistakes_stay_one_line(job_file: Path) -> None:

@@ -15,8 +15,13 @@ def job(**sections: dict[str, object]) -> Job:
         {},
         {"run": {"workers": 2, "cpus_per_worker": 4, "max_failures": 0, "storage": "/mnt", "name": "other"}},
         {"engine": {"name": "reference", "zero_stage": 0, "sharding": "row", "device": "cpu"}},
-        {"train": {"epochs": 99, "log_every": 1}},
-        {"evaluate": {"every": 2, "ks": [1, 10]}, "checkpoint": {"every_seconds": 5}, "wandb": {"project": "p"}},
+        {"run": {"start_from": "runs/other"}},
+        {"train": {"epochs": 99, "log_every": 1, "on_not_finite": "skip"}},
+        {
+            "evaluate": {"every": 2, "ks": [1, 10]},
+            "checkpoint": {"every_seconds": 5, "on_error": "continue"},
+            "wandb": {"project": "p"},
+        },
     ],
 )
 def test_free_changes(sections: dict[str, dict[str, object]]) -> None:
@@ -38,3 +43,27 @@ def test_free_changes(sections: dict[str, dict[str, object]]) -> None:
 )
 def test_changes_of_the_result(sections: dict[str, dict[str, object]], expected: list[str]) -> None:
     assert resume_differences(job(), job(**sections)) == expected
+
+
+def table(**keys: object) -> Job:
+    return job(tables={"items": keys})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ({}, {"grow": True}, []),
+        ({"rows": 9}, {"rows": 10, "grow": True}, []),
+        ({"rows": 9, "grow": True}, {"rows": 10}, ["tables.items.rows: 9 -> 10"]),
+        ({"rows": 9}, {"rows": 8, "grow": True}, ["tables.items.rows: 9 -> 8"]),
+        ({}, {"rows": 10, "grow": True}, []),
+        (
+            {"rows": 9},
+            {"rows": 10, "grow": True, "standard_deviation": 1.0},
+            ["tables.items.standard_deviation: 0.02 -> 1.0"],
+        ),
+        ({}, {"sharding": "row"}, []),
+    ],
+)
+def test_tables_may_grow(old: dict[str, object], new: dict[str, object], expected: list[str]) -> None:
+    assert resume_differences(table(**old), table(**new)) == expected

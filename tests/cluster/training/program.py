@@ -81,11 +81,11 @@ def mistake(*arguments: object) -> str:
 class Going:
     """A command that is going, in a process group of its own; its Ray processes are found by a mark they inherit."""
 
-    def __init__(self, *arguments: object, mark: str) -> None:
+    def __init__(self, *arguments: object, mark: str, extra: Mapping[str, str] | None = None) -> None:
         self.mark = mark
         self.process = subprocess.Popen(
             [*PROGRAM, *map(str, arguments)],
-            env=environment({MARK: mark}),
+            env=environment({MARK: mark} | dict(extra or {})),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,

@@ -71,8 +71,8 @@ JOBS: dict[str, tuple[list[str], list[str]]] = {
     "unknown key": (["modle.dim=3"], ["modle", "model"]),
     "unknown key inside": (["train.epoch=3"], ["train.epoch", "train.epochs"]),
     "not a number": (["train.epochs=many"], ["train.epochs", "many"]),
-    "lanes and workers": (["train.micro_batches=3"], ["train.micro_batches=3", "run.workers=2", "multiple of 2"]),
-    "too many workers": (["run.workers=64", "train.micro_batches=64"], ["run.workers=64", "CPUs", "lower"]),
+    "too many workers": (["run.workers=64"], ["run.workers=64", "CPUs", "lower"]),
+    "too many elastic workers": (["run.workers=[64, 99]"], ["run.workers=[64, 99]", "at least 64 CPUs", "lower"]),
     "table too small": (["tables.items.rows=50"], ["part-0000", "row ", "50 rows", "tables.items.rows"]),
     "online without a key": (["wandb.mode=online"], ["wandb.mode", "WANDB_API_KEY", "offline"]),
 }
@@ -130,7 +130,7 @@ def test_mistakes_leave_a_run_as_it_is(job: Path, short: Path, tmp_path: Path) -
         assert ("data.path: " if not fresh else f"{tmp_path / 'nowhere'}") in message
     assert snapshot(run) == before
 
-    message = mistake("evaluate", run, "engine.name=hybrid", "run.workers=64", "train.micro_batches=64")
+    message = mistake("evaluate", run, "engine.name=hybrid", "run.workers=64")
     assert "run.workers=64" in message
     assert snapshot(run) == before
 

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cluster.training.program import Going, assert_same_weights, mistake, read, saccade, saved
+from tests.cluster.training.program import (
+    REFERENCE,
+    Going,
+    assert_same_weights,
+    history,
+    mistake,
+    read,
+    saccade,
+    saved,
+    step,
+)
 
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 
@@ -80,6 +91,36 @@ def test_full_in_the_middle(engine: str, job: Path, undisturbed: tuple[Path, obj
     again = saccade(*command, "--json")
     assert again.json["metrics"] == read(undisturbed[0] / "result.json")["metrics"]
     assert f"resumed from {before[-1]}" in again.err
+    assert_same_weights(run, undisturbed[0], 1e-4)
+
+
+@pytest.mark.slow
+def test_full_for_a_while(job: Path, undisturbed: tuple[Path, object], disk: Path) -> None:
+    """With checkpoint.on_error=continue training goes on, says so, and saves again once there is room."""
+    run = disk / "small"
+    going = Going("train", job, f"run.storage={disk}", REFERENCE, "checkpoint.on_error=continue", mark=str(disk))
+    try:
+        going.until(lambda: saved(run))
+        filling = fill(disk)
+        before, at = saved(run), step(run)
+        time.sleep(0.7)  # a few times checkpoint.every_seconds
+        assert going.process.poll() is None
+        for name in before:
+            CheckpointReader(run / "checkpoints" / name).verify()
+        filling.unlink()
+        going.until(lambda: saved(run)[-1] > before[-1])
+        assert step(run) > at
+        done = going.end()
+    finally:
+        going.kill()
+    assert done.code == 0, done
+    warning = next(line for line in done.err.splitlines() if "WARNING" in line)
+    assert "could not be written" in warning
+    assert warning.endswith("older checkpoints are untouched; training goes on")
+    # Not a line of the history is lost, and the result is what it would have been.
+    expected = [line["step"] for line in history(undisturbed[0])]
+    assert [line["step"] for line in history(run)] == expected
+    assert read(run / "result.json")["metrics"] == read(undisturbed[0] / "result.json")["metrics"]
     assert_same_weights(run, undisturbed[0], 1e-4)
 
 

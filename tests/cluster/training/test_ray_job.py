@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cluster.training.program import environment, read
+from tests.cluster.training.program import environment, read, saved, step
 
 pytest.importorskip("ray")
 
@@ -27,7 +27,7 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_one_job_succeeds_and_one_fails(job: Path, folder: Path) -> None:
+def test_one_job_succeeds_one_fails_and_one_is_stopped(job: Path, folder: Path) -> None:
     possible = subprocess.run([*NAMESPACES, "ip", "link", "set", "lo", "up"], capture_output=True, check=False)
     if possible.returncode:
         pytest.skip("a Ray head that leaves nothing behind needs root and namespaces")
@@ -56,4 +56,12 @@ def test_one_job_succeeds_and_one_fails(job: Path, folder: Path) -> None:
     log = (folder / "bad.log").read_text()
     assert log.count("error: ") == 1
     assert f"error: {folder / 'nowhere'}" in log
+    assert "Traceback" not in log
+
+    run = folder / "runs" / "stopped"
+    assert read(run / "progress.json")["phase"] == "stopped"
+    assert saved(run) == [f"step-{step(run):08d}"]
+    log = (folder / "stopped.log").read_text()
+    assert "INFO asked to stop: saving first; once more stops at once" in log
+    assert f"INFO stopped at step {step(run)}, saved" in log
     assert "Traceback" not in log

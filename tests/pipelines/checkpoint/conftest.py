@@ -28,7 +28,7 @@ def small_state() -> EngineState:
         "optimizer/exp_avg/linear.weight": torch.randn(3, 4, generator=generator),
         "optimizer/step/linear.weight": torch.tensor(7.0),
     }
-    return EngineState([piece(0, 6), piece(6, 10)], network)
+    return EngineState([piece(0, 6), piece(6, 10)], network, {"loss_scale": 1024.0})
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import contextlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,11 +37,17 @@ def empty(file: Path) -> None:
     file.write_bytes(b"")
 
 
+def put_a_folder_there(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
 CASES = [
     (PIECE, truncate, "bytes instead of"),
     (PIECE, flip_a_bit, "hash differs"),
     (PIECE, empty, "0 bytes instead of"),
     (PIECE, Path.unlink, "missing"),
+    (PIECE, put_a_folder_there, "bytes instead of"),
     (NETWORK, truncate, "bytes instead of"),
     (NETWORK, flip_a_bit, "hash differs"),
     (NETWORK, empty, "0 bytes instead of"),
@@ -50,6 +57,7 @@ CASES = [
     (MANIFEST, change_a_number, "hash differs"),
     (MANIFEST, empty, "cut off or not JSON"),
     (MANIFEST, Path.unlink, "missing"),
+    (MANIFEST, put_a_folder_there, "can't be read, Is a directory"),
 ]
 
 
@@ -98,17 +106,46 @@ def test_damage_met_while_reading_is_named(tmp_path: Path, save_step: Callable[[
         _ = reader.network["weight/linear.weight"]
 
 
-def test_none_good_stops_and_deletes_nothing(tmp_path: Path, save_step: Callable[[Path, int], Path]) -> None:
+def test_all_damage_is_listed(tmp_path: Path, save_step: Callable[[Path, int], Path]) -> None:
+    path = save_step(tmp_path, 1)
+    reader = CheckpointReader(path)
+    read: list[int] = []
+    assert reader.damage(read.append) == {}
+    assert sum(read) == sum(entry.bytes for entry in reader.manifest.files.values())
+    truncate(path / NETWORK)
+    flip_a_bit(path / PIECE)
+    found = reader.damage()
+    assert found.keys() == {NETWORK, PIECE}
+    assert found[PIECE] == "hash differs"
+    assert "bytes instead of" in found[NETWORK]
+
+
+@pytest.mark.parametrize(("file", "damage", "reason"), CASES, ids=[f"{d.__name__}-{Path(f).name}" for f, d, _ in CASES])
+def test_none_good_stops_and_deletes_nothing(
+    tmp_path: Path, save_step: Callable[[Path, int], Path], file: str, damage: Callable[[Path], None], reason: str
+) -> None:
     paths = [save_step(tmp_path, step) for step in (1, 2)]
     flip_a_bit(paths[0] / PIECE)
-    (paths[1] / MANIFEST).unlink()
-    before = sorted(tmp_path.rglob("*"))
+    damage(paths[1] / file)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     with pytest.raises(UserError, match="every checkpoint") as caught:
         newest_good(tmp_path, lambda message: None)
     assert f"step-00000001, {PIECE}: hash differs" in str(caught.value)
-    assert "step-00000002, manifest.json: missing" in str(caught.value)
+    assert re.search(rf"step-00000002, {re.escape(file)}: [^;]*({reason})", str(caught.value))
     assert "\n" not in str(caught.value)
-    assert sorted(tmp_path.rglob("*")) == before
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_the_fall_back_goes_past_several_kinds_of_damage(
+    tmp_path: Path, save_step: Callable[[Path, int], Path]
+) -> None:
+    good = save_step(tmp_path, 1)
+    for step, (file, damage, _) in enumerate(CASES, 2):
+        if damage is not change_a_number:  # it is made for step 2
+            damage(save_step(tmp_path, step) / file)
+    warnings: list[str] = []
+    assert newest_good(tmp_path, warnings.append) == good
+    assert len(warnings) == len(CASES) - 1
 
 
 def test_none_at_all(tmp_path: Path) -> None:

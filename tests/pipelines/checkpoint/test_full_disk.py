@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.pipelines.checkpoint.ranks import run_two_ranks
 
 from saccade.models.table import Table
 from saccade.pipelines.checkpoint.reader import CheckpointReader
@@ -83,11 +84,25 @@ def test_full_in_the_middle_of_writing(mount: Mount, save_step: Save) -> None:
     with pytest.raises(UserError, match=r"step-00000002 .* No space left on device"):
         save(
             folder,
-            EngineState(pieces, {}),
+            EngineState(pieces, {}, {}),
             step=2,
             training={},
             job={},
             tables=[Table("items", 400, 4, ("item",))],
             collective=Collective(),
         )
+    check_only_the_first_is_left(folder)
+
+
+def test_full_for_one_rank_in_the_background_is_an_error_on_all(mount: Mount, save_step: Save) -> None:
+    # Two ranks write at the same time; 600 files of the second one take more pages than are left.
+    disk = mount("size=2600k,nr_inodes=5000")
+    folder = disk / "run" / "checkpoints"
+    save_step(folder, 1)
+    (code, output), other = run_two_ranks(folder.parent, "pages")
+    assert (code, output) == other
+    assert code == 2
+    assert "step-00000002 could not be written" in output
+    assert re.search(r"No space left on device on rank [01] ", output)
+    assert "[in flight: False]" in output
     check_only_the_first_is_left(folder)

@@ -45,6 +45,22 @@ def test_a_damaged_newer_one_never_pushes_out_a_good_one(tmp_path: Path, save_st
     assert steps(tmp_path) == [400]
 
 
+def test_a_damaged_one_in_between_does_not_count(tmp_path: Path, save_step: Save) -> None:
+    # 300 was damaged when the run resumed from 200; 250 and then 350 were saved after that.
+    for step in (100, 200, 300):
+        save_step(tmp_path, step)
+    (tmp_path / "step-00000300" / "network" / "part-0-of-1.safetensors").write_bytes(b"")
+    save_step(tmp_path, 250)
+    prune(tmp_path, keep_last=2, saved=250)
+    assert steps(tmp_path) == [200, 250, 300]
+    save_step(tmp_path, 350)
+    prune(tmp_path, keep_last=2, saved=350)
+    assert steps(tmp_path) == [250, 300, 350]
+    save_step(tmp_path, 400)
+    prune(tmp_path, keep_last=2, saved=400)
+    assert steps(tmp_path) == [350, 400]
+
+
 def test_clean_finishes_what_was_interrupted(tmp_path: Path, save_step: Save) -> None:
     saved = save_step(tmp_path / "elsewhere", 1)
     for name in (

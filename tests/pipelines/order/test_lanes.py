@@ -29,6 +29,23 @@ def test_lanes_partition_the_rows(groups: Groups, count: int, window: int, shuff
         assert all(lane)
 
 
+@given(row_groups, st.integers(1, 6), st.integers(1, 9))
+def test_a_range_lies_in_one_row_group(groups: Groups, count: int, window: int) -> None:
+    for lane in deal_lanes(groups, count, window, seed=1, epoch=2, shuffle=True):
+        for number in range(lane.windows):
+            ranges = lane.rows(number)
+            assert all(any(first <= a < b <= last for first, last in groups) for a, b in ranges)
+            # A lane goes through a row group from front to back, and comes back to none.
+            assert len({next(g for g in groups if g[0] <= a < g[1]) for a, _ in ranges}) == len(ranges)
+
+
+@given(row_groups, st.integers(1, 6))
+def test_two_lanes_share_at_most_the_row_group_at_their_edge(groups: Groups, count: int) -> None:
+    lanes = deal_lanes(groups, count, 1000, seed=1, epoch=2, shuffle=True)
+    touched = sum(len(lane.rows(0)) for lane in lanes if lane.windows)
+    assert touched <= sum(first < last for first, last in groups) + count - 1
+
+
 def test_epochs_and_seeds_differ() -> None:
     groups = list(pairwise(range(0, 101, 5)))
 

@@ -1,6 +1,7 @@
 """The reader over a source in memory: what a step holds must not depend on workers, nor on where one begins."""
 
 import threading
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ class Memory:
         starts = range(0, len(self.lengths), self.group)
         return [SimpleNamespace(first_row=s, rows=min(self.group, len(self.lengths) - s)) for s in starts]
 
+    def cursor(self) -> "Memory":
+        return self
+
     def read(self, first: int, last: int) -> Examples:
         if last > self.broken_from:
             raise OSError("the disk is gone")
@@ -63,12 +67,14 @@ def reader(source: Memory, rank: int = 0, world_size: int = 1, **changes: Any) -
     return Reader(source, TASK, arguments.pop("split", "train"), rank=rank, world_size=world_size, **arguments)
 
 
-def steps(of: Reader, epoch: int = 0, start: dict[int, LanePosition] | None = None) -> list[StepInput]:
-    """All steps that hold something."""
-    found = []
+def steps(
+    of: Reader, epoch: int = 0, start: dict[int, LanePosition] | None = None, until: int | None = None
+) -> list[StepInput]:
+    """All steps that hold something, or so many."""
+    found: list[StepInput] = []
     with closing(of.steps(epoch, start)) as stream:
         for item in stream:
-            if not any(len(b.rows) for b in item.batches):
+            if len(found) == until or (until is None and not any(len(b.rows) for b in item.batches)):
                 return found
             found.append(item)
     raise AssertionError("the stream of steps has an end")
@@ -83,23 +89,37 @@ lengths_of_a_source = st.lists(st.integers(0, 20), min_size=1, max_size=90)
 
 
 @settings(max_examples=15)
-@given(lengths_of_a_source, st.integers(1, 30), st.integers(1, 20))
-def test_steps_do_not_depend_on_the_number_of_workers(lengths: list[int], group: int, window: int) -> None:
+@given(lengths_of_a_source, st.integers(1, 30), st.integers(1, 20), st.integers(1, 6))
+def test_steps_do_not_depend_on_the_number_of_workers(lengths: list[int], group: int, window: int, lanes: int) -> None:
     source = Memory(lengths, group)
-    alone = [[essence(b) for b in item.batches] for item in steps(reader(source, window=window))]
-    for workers in (2, 4):
-        ranks = [steps(reader(source, rank, workers, window=window)) for rank in range(workers)]
-        nothing = essence(reader(source)._empty)
-        for s, expected in enumerate(alone):
+    whole = steps(reader(source, window=window, lanes=lanes))
+    expected = [[essence(b) for b in item.batches] for item in whole]
+    after = [item.after for item in whole]
+    for workers in (2, 3, 4, 7):
+        ranks = [
+            steps(reader(source, r, workers, window=window, lanes=lanes), until=len(whole)) for r in range(workers)
+        ]
+        for step in range(len(whole)):
+            items = [rank[step] for rank in ranks]
+            assert {len(item.batches) for item in items} == {-(-lanes // workers)}
             # Rank r of W runs lanes r, r + W, …: the i-th batch of rank r is lane r + i W.
-            found = [
-                essence(ranks[lane % workers][s].batches[lane // workers])
-                if s < len(ranks[lane % workers])
-                else nothing
-                for lane in range(4)
-            ]
-            assert found == expected
-        assert max(map(len, ranks), default=0) == len(alone)
+            found = [essence(items[lane % workers].batches[lane // workers]) for lane in range(lanes)]
+            assert found == expected[step]
+            # What is beyond the lanes is empty.
+            assert sum(len(b.rows) for item in items for b in item.batches) == sum(len(rows) for rows, *_ in found)
+            assert sum(item.rows for item in items) == whole[step].rows
+            mine = [item.after for item in items]
+            assert all(lane % workers == rank for rank, places in enumerate(mine) for lane in places)
+            # A rank whose lanes have all run dry says no more of them.
+            assert {lane: place for places in mine for lane, place in places.items()}.items() <= after[step].items()
+
+
+def test_a_rank_beyond_the_lanes_has_empty_steps_only() -> None:
+    source = Memory([9] * 60)
+    with closing(reader(source, 5, 6, lanes=4).steps(0)) as stream:
+        found = list(islice(stream, 20))
+    assert all(len(item.batches) == 1 and not len(item.batches[0].rows) for item in found)
+    assert all(item.after == {} and item.rows == 0 for item in found)
 
 
 @settings(max_examples=15)
@@ -131,15 +151,39 @@ def test_a_position_gives_exactly_the_rest(lengths: list[int], data: st.DataObje
     assert [item.after for item in rest] == [item.after for item in whole[stop:]]
 
 
-def test_a_resumed_run_may_have_other_workers() -> None:
-    source = Memory([5 + i % 13 for i in range(80)])
-    whole = steps(reader(source))
+@settings(max_examples=15)
+@given(lengths_of_a_source, st.integers(1, 5), st.data())
+def test_a_run_resized_in_an_epoch_goes_on_with_the_rest(lengths: list[int], lanes: int, data: st.DataObject) -> None:
+    source = Memory(lengths)
+    whole = steps(reader(source, lanes=lanes), epoch=1)
     positions: dict[int, LanePosition] = {}
-    for rank in range(2):
-        for item in steps(reader(source, rank, 2))[:2]:
-            positions.update(item.after)
-    rest = steps(reader(source), start=positions)
-    assert [essence(b) for i in rest for b in i.batches] == [essence(b) for i in whole[2:] for b in i.batches]
+    done = 0
+    while done < len(whole):
+        workers, count = data.draw(st.integers(1, 6)), data.draw(st.integers(1, len(whole) - done))
+        parts = [steps(reader(source, r, workers, lanes=lanes), 1, dict(positions), count) for r in range(workers)]
+        for step in range(count):
+            found = [essence(parts[lane % workers][step].batches[lane // workers]) for lane in range(lanes)]
+            assert found == [essence(b) for b in whole[done + step].batches]
+        positions.update({lane: place for part in parts for item in part for lane, place in item.after.items()})
+        done += count
+    rest = steps(reader(source, lanes=lanes), epoch=1, start=positions)
+    assert rest == []
+
+
+@settings(max_examples=25)
+@given(lengths_of_a_source, st.integers(5, 40), st.integers(10, 60))
+def test_lanes_are_balanced_within_a_micro_batch_a_window(lengths: list[int], window: int, budget: int) -> None:
+    """Of a window with T tokens a lane makes T / budget micro-batches or, for what rows don't fill, a little more."""
+    tokens: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for item in steps(reader(Memory(lengths), window=window, tokens=budget)):
+        for (lane, after), batch in zip(item.after.items(), item.batches, strict=True):
+            if len(batch.rows):
+                tokens[lane, after.window - (after.micro_batch == 0)].append(batch.events)
+    longest = TASK.max_length
+    for found in tokens.values():
+        assert sum(found) / budget <= len(found) <= 1 + sum(found) / (budget - longest + 1)
+        if sum(found) / len(found) + longest <= budget:
+            assert max(found) - min(found) < 2 * longest
 
 
 def test_rows_add_up_to_the_source() -> None:

@@ -1,5 +1,6 @@
 import pickle
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from saccade.models.jagged import Jagged
 from saccade.pipelines.errors import UserError
+from saccade.pipelines.parquet import row_group
 from saccade.pipelines.parquet.schema import Column
 from saccade.pipelines.parquet.source import Source
 
@@ -95,19 +99,69 @@ def test_where_names_the_row_inside_its_file(folder: Path) -> None:
     assert source.where(19) == f"{folder}/part-1.parquet row 9"
 
 
-def test_windows_decode_each_row_group_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    decoded: list[int] = []
-    read = pq.ParquetFile.read_row_group
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The row groups' numbers in their files, one for each time that one is begun to be decoded."""
+    found: list[int] = []
+    begin = pq.ParquetFile.iter_batches
 
-    def counted(self: pq.ParquetFile, i: int, *args: Any, **options: Any) -> pa.Table:
-        decoded.append(i)
-        return read(self, i, *args, **options)
+    def counted(self: pq.ParquetFile, size: int, groups: list[int], *args: Any, **options: Any) -> Iterator[Any]:
+        found.extend(groups)
+        return begin(self, size, groups, *args, **options)
 
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
-    source = Source.open(str(folder), None, COLUMNS)
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", counted)
+    return found
+
+
+def test_windows_decode_each_row_group_once(folder: Path, decoded: list[int]) -> None:
+    cursor = Source.open(str(folder), None, COLUMNS).cursor()
     for first in range(0, 30, 3):
-        source.read(first, first + 3)
+        cursor.read(first, first + 3)
     assert decoded == [0, 1, 2] * 3
+
+
+@pytest.fixture
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
+    """500 rows in one row group, which is decoded in slices of about 10."""
+    pq.write_table(table(0, 500), tmp_path / "part-0.parquet", write_page_checksum=True)
+    source = Source.open(str(tmp_path), None, COLUMNS)
+    whole = row_group._decoded_bytes(source.footers[0].metadata, 0, [column.name for column in COLUMNS])
+    monkeypatch.setattr(row_group, "_SLICE_BYTES", whole // 50)
+    return source
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 60)), min_size=1, max_size=6))
+def test_slices_of_a_large_row_group_are_read_from_anywhere(large: Source, reads: list[tuple[int, int]]) -> None:
+    cursor = large.cursor()
+    for first, count in reads:
+        last = min(first + count, 500)
+        examples, expected = cursor.read(first, last), table(first, last - first)
+        user, history, name = (examples.columns[c.name] for c in COLUMNS)
+        assert examples.rows.tolist() == user.tolist() == expected["user"].to_pylist()  # type: ignore[union-attr]
+        assert [row.tolist() for row in history.unpack()] == expected["history"].to_pylist()  # type: ignore[union-attr]
+        names = [bytes(row.tolist()).decode() for row in name.unpack()]  # type: ignore[union-attr]
+        assert names == expected["name"].to_pylist()
+
+
+def test_a_large_row_group_is_decoded_once(large: Source, decoded: list[int]) -> None:
+    cursor = large.cursor()
+    for first in range(120, 500, 7):
+        cursor.read(first, min(first + 7, 500))
+    assert decoded == [0]
+    cursor.read(0, 3)
+    assert decoded == [0, 0]
+
+
+def test_a_cursor_goes_on_after_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_group, "_SLICE_BYTES", 200)
+    nulls = table(0, 100).set_column(0, "user", pa.array([None if u == 50 else u for u in range(100)]))
+    pq.write_table(nulls, tmp_path / "part-0.parquet")
+    cursor = Source.open(str(tmp_path), None, COLUMNS).cursor()
+    for _ in range(2):
+        with pytest.raises(UserError, match="row 50: column 'user' has a null"):
+            cursor.read(40, 60)
+    assert len(cursor.read(90, 100)) == len(cursor.read(0, 10)) == 10
 
 
 def test_goes_to_another_process(folder: Path) -> None:

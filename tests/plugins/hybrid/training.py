@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
@@ -24,12 +25,13 @@ from saccade.pipelines.batch import Batch
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.writer import save
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.engine import Engine
+from saccade.pipelines.engine import Engine, StepResult
 from saccade.pipelines.evaluate import evaluate
 from saccade.pipelines.loop import Course, Training
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
 from saccade.pipelines.order.reader import Reader
 from saccade.pipelines.parquet.source import Source
+from saccade.pipelines.precision import Precision
 from saccade.pipelines.progress import Progress
 from saccade.pipelines.reference import ReferenceEngine
 from saccade.pipelines.schedule import Schedule
@@ -47,18 +49,25 @@ class Settings:
     engine: str = "reference"
     zero_stage: int = 0
     sharding: Any = "row"
+    shardings: tuple[tuple[str, Any], ...] = ()
+    local_size: int | None = None
+    offload: bool = False
     lanes: int = 4
     table: TableOptimizer = field(default_factory=lambda: TableOptimizer("adagrad", 0.05))
     network: NetworkOptimizer = field(default_factory=lambda: NetworkOptimizer("adamw", 1e-3, weight_decay=0.01))
     other_table: TableOptimizer | None = None
     shared_negatives: bool = True
+    precision: Precision = "fp32"
+    clip: float | None = None
+    loss_scale: float | None = None
     first: int = 0
     steps: int = 20
 
     @property
     def recipe(self) -> Settings:
         """The same training by the reference engine, from the first step on."""
-        return replace(self, engine="reference", zero_stage=0, sharding="row", first=0)
+        where: Any = {"zero_stage": 0, "sharding": "row", "shardings": (), "local_size": None, "offload": False}
+        return replace(self, engine="reference", first=0, **where)
 
 
 class Odd(nn.Module):
@@ -109,13 +118,22 @@ def make_engine(settings: Settings, task: NextItem) -> Engine:
         "table_optimizers": {"items": settings.table, "others": settings.other_table},
         "seed": 7,
         "device": torch.device("cpu"),
+        "precision": settings.precision,
+        "clip": settings.clip,
     }
     if settings.engine == "reference":
         return ReferenceEngine(task, **common)
     from saccade.plugins.hybrid.engine import HybridEngine
 
+    world_size = Collective().world_size
+    os.environ["LOCAL_WORLD_SIZE"] = str(settings.local_size or world_size)
     return HybridEngine(
-        task, lanes=settings.lanes, zero_stage=settings.zero_stage, sharding=settings.sharding, **common
+        task,
+        lanes=settings.lanes,
+        zero_stage=settings.zero_stage,
+        shardings={table.name: settings.sharding for table in task.tables} | dict(settings.shardings),
+        offload_optimizer=settings.offload,
+        **common,
     )
 
 
@@ -146,14 +164,16 @@ def _steps(reader: Reader, collective: Collective) -> Iterator[tuple[list[Batch]
                 yield list(item.batches), targets
 
 
-def train(settings: Settings, data: Path, output: Path, start: Path | None = None) -> list[float]:
-    """Take steps [first, steps) in this process, save a checkpoint to ``output``, and return this rank's losses."""
+def train(settings: Settings, data: Path, output: Path, start: Path | None = None) -> list[StepResult]:
+    """Take steps [first, steps) in this process, save a checkpoint to ``output``, and say what became of each."""
     task = make_task(settings)
     engine = make_engine(settings, task)
+    if settings.loss_scale:
+        engine.scaling.scale = settings.loss_scale  # type: ignore[attr-defined]
     if start:
         engine.load(CheckpointReader(start))
     stream = _steps(make_reader(settings, task, data), engine.collective)
-    losses = [
+    results = [
         # The schedule's factor differs from step to step, tables and network must both follow it.
         engine.step(batches, targets, 1 / (1 + number / 5))
         for number, (batches, targets) in islice(enumerate(stream), settings.first, settings.steps)
@@ -168,7 +188,7 @@ def train(settings: Settings, data: Path, output: Path, start: Path | None = Non
         collective=engine.collective,
     )
     assert path.is_dir()
-    return losses
+    return results
 
 
 def opened(output: Path) -> CheckpointReader:
@@ -188,7 +208,7 @@ def differences(left: CheckpointReader, right: CheckpointReader) -> dict[str, fl
     return {name: float(value) for name, value in found.items()}
 
 
-def call(settings: Settings, data: Path, output: Path, start: Path | None = None) -> partial[list[float]]:
+def call(settings: Settings, data: Path, output: Path, start: Path | None = None) -> partial[list[StepResult]]:
     """:func:`train` for a list of calls; ``start`` is the folder that another training was saved to."""
     return partial(train, settings, data, output, start and start / f"step-{settings.first:08d}")
 

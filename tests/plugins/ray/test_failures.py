@@ -5,13 +5,13 @@ import pytest
 
 pytest.importorskip("ray")
 
-from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
+from ray.train.v2.api.exceptions import ControllerError
 
 from saccade.pipelines.errors import UserError
+from saccade.pipelines.stop import Stopped
 from saccade.plugins.ray.errors import RunFailed, WorkerError
-from saccade.plugins.ray.failures import Restarts, first_cause, translate
-
-LOGS = Path("/run/logs")
+from saccade.plugins.ray.failures import first_cause, translate
+from saccade.plugins.ray.group import Group
 
 
 def raised(error: Exception) -> WorkerError:
@@ -39,20 +39,36 @@ def test_the_first_failure_is_the_cause_unless_a_process_died() -> None:
 def test_a_users_mistake_is_final_and_keeps_its_message(tmp_path: Path) -> None:
     mistake = UserError("data.path=x: no such file")
     with pytest.raises(UserError) as caught:
-        Restarts(tmp_path, 3).after_exception(None, {0: raised(RuntimeError("peer")), 1: mistake})  # type: ignore[arg-type]
-    assert translate(ControllerError(caught.value), LOGS) is mistake
-    assert translate(WorkerGroupError("", {1: mistake}), LOGS) is mistake
+        Group(tmp_path, 3).failed({0: raised(RuntimeError("peer")), 1: mistake})
+    assert translate(ControllerError(caught.value)) is mistake
     assert not (tmp_path / "log.txt").exists()
 
 
 def test_other_failures_are_counted_and_told(tmp_path: Path) -> None:
-    restarts = Restarts(tmp_path, 1)
-    for _ in range(2):
-        restarts.after_exception(None, {1: raised(ValueError("bad"))})  # type: ignore[arg-type]
+    group = Group(tmp_path, 1)
+    group.failed({1: raised(ValueError("bad"))})
+    with pytest.raises(RunFailed) as caught:
+        group.failed({1: raised(ValueError("bad"))})
     again, last = (tmp_path / "log.txt").read_text().splitlines()
     assert again.endswith("WARNING worker 1: ValueError: bad; starting the workers again (1 of 1 restarts)")
     assert last.endswith("WARNING worker 1: ValueError: bad; giving up after 1 restarts")
-    failed = translate(WorkerGroupError("", {1: raised(ValueError("bad"))}), LOGS)
+    travelled = pickle.loads(pickle.dumps(ControllerError(caught.value)))
+    failed = translate(travelled)
     assert isinstance(failed, RunFailed)
-    assert str(failed) == "worker 1: ValueError: bad (its output is in /run/logs/rank-1.log)"
+    assert str(failed) == f"worker 1: ValueError: bad (its output is in {tmp_path / 'logs' / 'rank-1.log'})"
     assert "ValueError: bad" in failed.details
+
+
+def test_workers_that_were_warned_start_again_uncounted(tmp_path: Path) -> None:
+    group = Group(tmp_path, 0)
+    group.failed({0: Stopped(), 1: Stopped()})
+    group.failed({0: Stopped(), 1: RuntimeError("The actor died because its node died")})
+    assert (tmp_path / "log.txt").read_text().count("stopped and saved: starting the workers again") == 2
+
+
+@pytest.mark.parametrize("error", [Stopped(), RuntimeError("The actor died")])
+def test_a_stop_that_was_asked_for_is_final(tmp_path: Path, error: Exception) -> None:
+    (tmp_path / "stop").touch()
+    with pytest.raises(Stopped) as caught:
+        Group(tmp_path, 3).failed({1: error})
+    assert isinstance(translate(ControllerError(caught.value)), KeyboardInterrupt)

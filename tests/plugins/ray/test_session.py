@@ -49,3 +49,11 @@ def test_check_names_cpus_and_gpus() -> None:
         check(5, 2, {"CPU": 8.0}, use_gpu=False, where="the Ray cluster has")
     with pytest.raises(UserError, match=r"run.workers=2 on engine.device=cuda needs 2 GPUs, but this machine has 0"):
         check(2, 1, {"CPU": 8.0}, use_gpu=True, where="this machine has")
+
+
+def test_of_elastic_workers_the_least_must_fit() -> None:
+    check((1, 64), 2, {"CPU": 2.0, "GPU": 1.0}, use_gpu=True, where="the Ray cluster has")
+    with pytest.raises(UserError, match=r"run.workers=\[3, 8\] with run.cpus_per_worker=2 needs at least 6 CPUs, but"):
+        check((3, 8), 2, {"CPU": 4.0}, use_gpu=False, where="this machine has")
+    with pytest.raises(UserError, match=r"run.workers=\[3, 8\] on engine.device=cuda needs at least 3 GPUs, but"):
+        check((3, 8), 1, {"CPU": 8.0, "GPU": 2.0}, use_gpu=True, where="this machine has")

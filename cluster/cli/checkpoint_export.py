@@ -1,0 +1,139 @@
+"""``saccade checkpoint export``."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from saccade.cluster.cli.checkpoint_path import one_checkpoint
+from saccade.cluster.cli.examples import examples
+from saccade.cluster.cli.output import json_option, print_json, print_table, quiet_stdout
+from saccade.pipelines.errors import UserError
+
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+
+
+@click.command(
+    epilog=examples(
+        "saccade checkpoint export runs/demo exported",
+        "saccade checkpoint export runs/demo/checkpoints/step-00000100 exported --force",
+    )
+)
+@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("output", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--force", is_flag=True, help="Replace an earlier export.")
+@json_option
+def export(path: Path, output: Path, force: bool, as_json: bool) -> None:
+    """Write a model's weights to one file, for torch alone.
+
+    PATH is a run's folder, of which the best checkpoint is taken, or the folder of a checkpoint. OUTPUT gets
+    model.safetensors (the weights, without the optimizers' state) and model.json (what it takes to build the model).
+    """
+    with quiet_stdout(as_json):
+        result = write(one_checkpoint(path), output, force)
+    if as_json:
+        print_json(result)
+    else:
+        print_table(result)
+
+
+def write(checkpoint: Path, output: Path, force: bool) -> dict[str, Any]:
+    """Export the checkpoint to the folder ``output``; the whole model passes through this process's memory.
+
+    Raises:
+        UserError: ``output`` is taken or can't be written to, or the checkpoint is damaged.
+    """
+    from saccade.pipelines.checkpoint.reader import CheckpointReader
+
+    if not force and (output / DESCRIPTION).exists():
+        raise UserError(f"{output} has an export already: choose another folder, or replace it with --force")
+    reader = CheckpointReader(checkpoint)
+    reader.verify()
+    tensors = {f"tables/{name}": reader.table(name, "weight") for name in reader.manifest.tables}
+    for name in reader.network:
+        if name.startswith("weight/"):
+            tensors[f"network/{name.removeprefix('weight/')}"] = reader.network[name]
+    description = {
+        "format": 1,
+        "checkpoint": checkpoint.name,
+        "step": reader.manifest.step,
+        "task": reader.manifest.job.get("task"),
+        "job": reader.manifest.job,
+        "tables": {
+            name: {"rows": table.rows, "dim": table.dim, "features": list(table.features)}
+            for name, table in reader.manifest.tables.items()
+        },
+        "tensors": {
+            name: {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
+            for name, tensor in tensors.items()
+        },
+        **_how_to_build(checkpoint, reader.manifest.job),
+    }
+    artifacts = checkpoint.absolute().parent.parent / "artifacts"
+    files = sorted(artifacts.iterdir()) if artifacts.is_dir() else []
+    try:
+        _write_files(output, tensors, description, files)
+    except OSError as error:
+        raise UserError(f"can't write to {output} ({error.strerror or error}): mend that or choose another") from None
+    count = sum(tensor.numel() for tensor in tensors.values())
+    names = [WEIGHTS, DESCRIPTION, *(file.name for file in files)]
+    return {"checkpoint": str(checkpoint), "output": str(output), "parameters": count, "files": ", ".join(names)}
+
+
+def _write_files(output: Path, tensors: dict[str, Any], description: dict[str, Any], artifacts: list[Path]) -> None:
+    """Put the files into ``output`` under other names first, so that none is ever there in part; model.json is last."""
+    from safetensors import SafetensorError
+
+    from saccade.pipelines.checkpoint.share import save_readable
+    from saccade.pipelines.record import write_json
+
+    output.mkdir(parents=True, exist_ok=True)
+    unfinished: list[Path] = []
+
+    def place(name: str) -> Path:
+        unfinished.append(output / f".{name}.writing")
+        return unfinished[-1]
+
+    try:
+        save_readable(tensors, place(WEIGHTS))
+        for file in artifacts:
+            shutil.copyfile(file, place(file.name))
+        (output / DESCRIPTION).unlink(missing_ok=True)
+        for path in unfinished:
+            path.rename(path.with_name(path.name.removeprefix(".").removesuffix(".writing")))
+        write_json(output / DESCRIPTION, description)
+    except SafetensorError as error:
+        raise OSError(str(error)) from None
+    finally:
+        for path in unfinished:
+            path.unlink(missing_ok=True)
+
+
+def _how_to_build(checkpoint: Path, job: Mapping[str, Any]) -> dict[str, Any]:
+    """``facts`` and ``network``, the call that builds it from saccade.models; nothing outside a run's folder."""
+    from saccade.cluster.job import SpeechClassificationJob, parse_job
+    from saccade.cluster.training.tasks import make_task
+    from saccade.models.speech.log_mel import LogMel
+    from saccade.pipelines.record import read_json
+
+    run = checkpoint.absolute().parent.parent
+    if not (run / "run.json").is_file():
+        return {}
+    facts, parsed = read_json(run / "run.json")["facts"], parse_job(dict(job))
+    task: Any = make_task(parsed, facts, run / "artifacts")
+    build: partial[Any] = task.build
+    if isinstance(parsed, SpeechClassificationJob):
+        settings = parsed.data.model_dump(include={"sampling_rate", "mels", "frame_ms", "hop_ms"})
+        build = partial(build.func, **{**build.keywords, "features": partial(LogMel, **settings)})
+    return {"facts": facts, "network": _call(build)}
+
+
+def _call(build: partial[Any]) -> dict[str, Any]:
+    """A call of a class, as JSON; an argument may be such a call itself."""
+    arguments = {name: _call(value) if isinstance(value, partial) else value for name, value in build.keywords.items()}
+    return {"class": f"{build.func.__module__}.{build.func.__qualname__}", "arguments": arguments}

@@ -1,0 +1,47 @@
+"""The argument PATH of commands that work on checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from saccade.pipelines.errors import UserError
+
+
+def all_checkpoints(path: Path) -> list[Path]:
+    """The checkpoint at ``path``, or all of those of the run at ``path``, oldest first.
+
+    Raises:
+        UserError: there is none.
+    """
+    from saccade.pipelines.checkpoint.manifest import NAME
+    from saccade.pipelines.checkpoint.retention import STEP, checkpoints
+
+    if path.is_dir() and (STEP.fullmatch(path.name) or (path / NAME).exists()):
+        return [path]
+    found = checkpoints(path / "checkpoints") or checkpoints(path)
+    if found:
+        return found
+    what = "has no checkpoint" if path.is_dir() else "is a file" if path.exists() else "doesn't exist"
+    raise UserError(f"{path} {what}: give a run's folder, or the folder step-… of one of its checkpoints")
+
+
+def one_checkpoint(path: Path) -> Path:
+    """The checkpoint at ``path``, or the best one of the run at ``path``, the newest where none was evaluated.
+
+    Raises:
+        UserError: there is none, or none has a manifest that can be read.
+    """
+    from saccade.pipelines.checkpoint.manifest import DamagedCheckpoint, Manifest
+    from saccade.pipelines.checkpoint.retention import step_name
+
+    found = all_checkpoints(path)
+    if found == [path]:
+        return path
+    for newest in reversed(found):
+        try:
+            evaluated = Manifest.read(newest).training.get("best", [])
+        except DamagedCheckpoint:
+            continue
+        best = (newest.parent / step_name(step) for _, step in evaluated)
+        return next((checkpoint for checkpoint in best if checkpoint.exists()), newest)
+    raise UserError(f"no checkpoint of {path} has a manifest that can be read: see `saccade checkpoint verify {path}`")
