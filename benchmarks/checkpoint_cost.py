@@ -33,17 +33,17 @@ import torch
 from saccade.models.losses.sampled_softmax import sampled_softmax
 from saccade.models.recommendation.sasrec import SASRec
 from saccade.pipelines.checkpoint.saver import Saver
-from saccade.pipelines.engine import EngineState
-from saccade.pipelines.loop import Course, Training
+from saccade.pipelines.engines.engine import EngineState
+from saccade.pipelines.engines.reference import ReferenceEngine
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
 from saccade.pipelines.order.reader import Reader
 from saccade.pipelines.parquet.source import Source
-from saccade.pipelines.progress import Progress
-from saccade.pipelines.reference import ReferenceEngine
-from saccade.pipelines.schedule import Schedule
-from saccade.pipelines.state import TrainingState
+from saccade.pipelines.records.progress import Progress
 from saccade.pipelines.tasks.negatives import ScoredLoss
 from saccade.pipelines.tasks.next_item import NextItem
+from saccade.pipelines.training.loop import Course, Training
+from saccade.pipelines.training.schedule import Schedule
+from saccade.pipelines.training.state import TrainingState
 
 WARMUP = 5
 CONTESTANTS = ("none", "beside", "waiting")

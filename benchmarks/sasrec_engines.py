@@ -31,12 +31,12 @@ from saccade.models.losses.negatives import shared_negatives
 from saccade.models.losses.sampled_softmax import sampled_softmax
 from saccade.models.recommendation.sasrec import SASRec
 from saccade.pipelines.batch import Batch
-from saccade.pipelines.engine import Engine
+from saccade.pipelines.engines.engine import Engine
+from saccade.pipelines.engines.reference import ReferenceEngine
 from saccade.pipelines.examples import Examples
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
 from saccade.pipelines.order.cut import cut
 from saccade.pipelines.parquet.source import Source
-from saccade.pipelines.reference import ReferenceEngine
 from saccade.pipelines.seeds import generator
 from saccade.pipelines.synthesize import write_histories
 from saccade.pipelines.tasks.negatives import ScoredLoss

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from saccade.pipelines.record import read_json
+from saccade.pipelines.records.record import read_json
 
 WANTED = 0.8
 """The least share of the best reachable NDCG@10 that counts as having learned the data's structure."""

@@ -1,7 +1,7 @@
 """Shows a run's progress on stderr while it goes: a live bar on a terminal, plain lines in a log.
 
-Reads only the two files that rank 0 writes (see `saccade.pipelines.progress`), so it works alike for a run in this
-process, on workers of this machine and on a cluster that shares the run's folder.
+Reads only the two files that rank 0 writes (see `saccade.pipelines.records.progress`), so it works alike for a run in
+this process, on workers of this machine and on a cluster that shares the run's folder.
 """
 
 from __future__ import annotations

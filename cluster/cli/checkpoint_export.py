@@ -90,7 +90,7 @@ def _write_files(output: Path, tensors: dict[str, Any], description: dict[str, A
     from safetensors import SafetensorError
 
     from saccade.pipelines.checkpoint.share import save_readable
-    from saccade.pipelines.record import write_json
+    from saccade.pipelines.records.record import write_json
 
     output.mkdir(parents=True, exist_ok=True)
     unfinished: list[Path] = []
@@ -119,7 +119,7 @@ def _how_to_build(checkpoint: Path, job: Mapping[str, Any]) -> dict[str, Any]:
     from saccade.cluster.job import SpeechClassificationJob, parse_job
     from saccade.cluster.training.tasks import make_task
     from saccade.models.speech.log_mel import LogMel
-    from saccade.pipelines.record import read_json
+    from saccade.pipelines.records.record import read_json
 
     run = checkpoint.absolute().parent.parent
     if not (run / "run.json").is_file():

@@ -11,7 +11,7 @@ from saccade.cluster.report.run import Run, load_run
 from saccade.cluster.report.sections import headline, sections
 from saccade.cluster.report.text import number
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.record import replace_text
+from saccade.pipelines.records.record import replace_text
 
 
 def write_report(run: Path, output: Path | None = None) -> Path:

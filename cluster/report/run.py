@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.history import read_history
-from saccade.pipelines.record import read_json
+from saccade.pipelines.records.history import read_history
+from saccade.pipelines.records.record import read_json
 
 State = Literal["complete", "running", "stopped", "failed"]
 

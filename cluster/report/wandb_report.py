@@ -9,7 +9,7 @@ from saccade.cluster.report.run import Run, load_run
 from saccade.cluster.report.sections import headline
 from saccade.cluster.report.text import number, size
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.record import write_json
+from saccade.pipelines.records.record import write_json
 from saccade.plugins.wandb.mode import choose_mode
 
 

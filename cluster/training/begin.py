@@ -9,11 +9,11 @@ from saccade.cluster.training.best import best_checkpoint
 from saccade.pipelines.checkpoint import manifest
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.retention import clean
-from saccade.pipelines.engine import Engine
+from saccade.pipelines.engines.engine import Engine
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.progress import Progress
-from saccade.pipelines.saving import ask_first, find_newest
-from saccade.pipelines.state import TrainingState
+from saccade.pipelines.records.progress import Progress
+from saccade.pipelines.training.saving import ask_first, find_newest
+from saccade.pipelines.training.state import TrainingState
 
 
 def begin(

@@ -7,7 +7,7 @@ from pathlib import Path
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.retention import newest_good, step_name
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.state import TrainingState
+from saccade.pipelines.training.state import TrainingState
 
 
 def best_checkpoint(run: Path) -> Path:

@@ -6,9 +6,9 @@ import torch
 
 from saccade.cluster.job import Job
 from saccade.cluster.job.tables import Table
-from saccade.pipelines.engine import Engine
+from saccade.pipelines.engines.engine import Engine
+from saccade.pipelines.engines.reference import ReferenceEngine
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
-from saccade.pipelines.reference import ReferenceEngine
 from saccade.pipelines.task import Task
 
 

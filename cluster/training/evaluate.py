@@ -19,10 +19,10 @@ from saccade.cluster.training.storage import full_disk, storage_errors
 from saccade.cluster.training.tasks import make_task
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.evaluate import evaluate as measure
-from saccade.pipelines.progress import Progress
-from saccade.pipelines.record import read_json, write_json
+from saccade.pipelines.records.progress import Progress
+from saccade.pipelines.records.record import read_json, write_json
 from saccade.pipelines.task import Split
+from saccade.pipelines.training.evaluate import evaluate as measure
 
 
 def evaluate(run: Path, overrides: Sequence[str], split: Split) -> dict[str, Any]:

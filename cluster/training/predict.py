@@ -23,7 +23,7 @@ from saccade.pipelines.parquet.files import splits
 from saccade.pipelines.parquet.schema import Column
 from saccade.pipelines.parquet.source import Source
 from saccade.pipelines.parquet.statistics import check_ids
-from saccade.pipelines.record import read_json
+from saccade.pipelines.records.record import read_json
 
 
 def predict(run: Path, data: str, output: Path, top_k: int) -> dict[str, Any]:

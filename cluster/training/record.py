@@ -11,14 +11,14 @@ from typing import Any
 from saccade.cluster.job import Job
 from saccade.cluster.training.plan import plan_table
 from saccade.cluster.training.sources import open_source
-from saccade.pipelines.engine import Engine
+from saccade.pipelines.engines.engine import Engine
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.history import History
 from saccade.pipelines.parquet.schema import Column
-from saccade.pipelines.progress import Progress
-from saccade.pipelines.record import environment, read_json, write_json
-from saccade.pipelines.state import TrainingState
-from saccade.pipelines.tracker import Tracker
+from saccade.pipelines.records.history import History
+from saccade.pipelines.records.progress import Progress
+from saccade.pipelines.records.record import environment, read_json, write_json
+from saccade.pipelines.records.tracker import Tracker
+from saccade.pipelines.training.state import TrainingState
 
 
 def data_facts(job: Job, columns: Sequence[Column]) -> dict[str, Any]:

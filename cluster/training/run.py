@@ -11,8 +11,8 @@ from typing import Any
 
 from saccade.cluster.job import Job
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.progress import Progress
-from saccade.pipelines.stop import Stop, Stopped
+from saccade.pipelines.records.progress import Progress
+from saccade.pipelines.training.stop import Stop, Stopped
 from saccade.plugins.ray.interrupt import ASKED, interrupt_on_signals, restored_signals, stop_file
 
 

@@ -20,7 +20,7 @@ from saccade.cluster.training.storage import storage_errors
 from saccade.cluster.training.tasks import make_task
 from saccade.cluster.training.worker import train_worker
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.record import git_state, read_json, replace_text, write_json
+from saccade.pipelines.records.record import git_state, read_json, replace_text, write_json
 
 FITTED = "artifacts.new"
 """Where a start puts what it fits, until it is sure to go ahead."""

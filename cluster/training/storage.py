@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.line_file import FULL
+from saccade.pipelines.records.line_file import FULL
 
 
 @contextlib.contextmanager

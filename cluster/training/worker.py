@@ -18,16 +18,16 @@ from saccade.cluster.training.storage import full_disk
 from saccade.cluster.training.tasks import make_task
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.retention import step_name
-from saccade.pipelines.engine import Engine
-from saccade.pipelines.evaluate import evaluate
-from saccade.pipelines.history import History
-from saccade.pipelines.loop import Course, Training
-from saccade.pipelines.progress import Progress
-from saccade.pipelines.record import write_json
-from saccade.pipelines.schedule import Schedule
-from saccade.pipelines.state import TrainingState
-from saccade.pipelines.stop import Stop, Stopped
+from saccade.pipelines.engines.engine import Engine
+from saccade.pipelines.records.history import History
+from saccade.pipelines.records.progress import Progress
+from saccade.pipelines.records.record import write_json
 from saccade.pipelines.task import Task
+from saccade.pipelines.training.evaluate import evaluate
+from saccade.pipelines.training.loop import Course, Training
+from saccade.pipelines.training.schedule import Schedule
+from saccade.pipelines.training.state import TrainingState
+from saccade.pipelines.training.stop import Stop, Stopped
 
 
 def train_worker(arguments: dict[str, Any]) -> None:

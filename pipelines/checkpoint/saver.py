@@ -30,7 +30,7 @@ from saccade.pipelines.collective import Collective
 from saccade.pipelines.errors import UserError
 
 if TYPE_CHECKING:  # engine.py imports the reader, and so this package
-    from saccade.pipelines.engine import EngineState
+    from saccade.pipelines.engines.engine import EngineState
 
 # Room for the headers, the manifest and the run's own small files on top of the tensors.
 _SPARE_BYTES = 1 << 20

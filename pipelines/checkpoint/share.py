@@ -18,7 +18,7 @@ from saccade.pipelines.checkpoint.manifest import FileEntry, Piece, StateKind, T
 from saccade.pipelines.shard import TableShard
 
 if TYPE_CHECKING:  # engine.py imports the reader, and so this package
-    from saccade.pipelines.engine import EngineState
+    from saccade.pipelines.engines.engine import EngineState
 
 
 @dataclass

@@ -10,7 +10,7 @@ from torch import Tensor
 from saccade.pipelines.shard import TableShard
 
 if TYPE_CHECKING:  # engine.py imports the reader, and so this package
-    from saccade.pipelines.engine import EngineState
+    from saccade.pipelines.engines.engine import EngineState
 
 
 def tensors(state: EngineState) -> list[Tensor]:

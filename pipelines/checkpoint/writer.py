@@ -12,7 +12,7 @@ from saccade.pipelines.checkpoint.saver import Saver
 from saccade.pipelines.collective import Collective
 
 if TYPE_CHECKING:  # engine.py imports the reader, and so this package
-    from saccade.pipelines.engine import EngineState
+    from saccade.pipelines.engines.engine import EngineState
 
 
 def save(

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from saccade.pipelines.collective import Collective
+from saccade.pipelines.engines.gradients import squares
+from saccade.pipelines.engines.network_state import check_network, load_network, network_state
+from saccade.pipelines.engines.precision import Precision, autocast
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.gradients import squares
-from saccade.pipelines.network_state import check_network, load_network, network_state
 from saccade.pipelines.optimizers import NetworkOptimizer
-from saccade.pipelines.precision import Precision, autocast
 from saccade.plugins.deepspeed import full_tensors
 
 

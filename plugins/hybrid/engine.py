@@ -18,10 +18,10 @@ from saccade.pipelines.batch import Batch
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.restore import check_tables
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.engine import EngineState, StepResult
-from saccade.pipelines.gradients import GradientScaling
+from saccade.pipelines.engines.engine import EngineState, StepResult
+from saccade.pipelines.engines.gradients import GradientScaling
+from saccade.pipelines.engines.precision import Precision
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
-from saccade.pipelines.precision import Precision
 from saccade.pipelines.seeds import derive_seed
 from saccade.pipelines.shard import TableShard
 from saccade.pipelines.task import Task
@@ -84,7 +84,7 @@ class HybridEngine:
         self.steps = 0
 
     def step(self, batches: Sequence[Batch], targets: int, learning_rate: float) -> StepResult:
-        """See :class:`saccade.pipelines.engine.Engine`. ``batches`` are as many on every rank, K / W rounded up."""
+        """See :class:`saccade.pipelines.engines.engine.Engine`; every rank has K / W batches, rounded up."""
         self.network.train(True)
         batches = [batch.to(self.device) for batch in batches]
         # DeepSpeed divides by the accumulation before backward: what runs backward is the loss times its scale, as on
@@ -112,7 +112,7 @@ class HybridEngine:
 
     @torch.no_grad()
     def evaluate(self, batches: Sequence[Batch]) -> list[Tensor]:
-        """See :class:`saccade.pipelines.engine.Engine`."""
+        """See :class:`saccade.pipelines.engines.engine.Engine`."""
         self.network.train(False)
         moved = [batch.to(self.device) for batch in batches]
         looked_up = self._lookup(moved)
@@ -122,17 +122,17 @@ class HybridEngine:
         return self.seam.lookup([batch.lookups for batch in batches])
 
     def shards(self, table: str) -> Sequence[TableShard]:
-        """See :class:`saccade.pipelines.engine.Engine`."""
+        """See :class:`saccade.pipelines.engines.engine.Engine`."""
         return [shard for shard in self.seam.shards() if shard.table == table]
 
     def state(self) -> EngineState:
-        """See :class:`saccade.pipelines.engine.Engine`."""
+        """See :class:`saccade.pipelines.engines.engine.Engine`."""
         scalars = {"steps": float(self.steps), **self.scaling.state()}
         return EngineState(self.seam.shards(), self.network.state(), scalars)
 
     @torch.no_grad()
     def load(self, checkpoint: CheckpointReader, grow: Collection[str] = ()) -> None:
-        """See :class:`saccade.pipelines.engine.Engine`."""
+        """See :class:`saccade.pipelines.engines.engine.Engine`."""
         check_tables(self.task.tables, checkpoint, grow)
         self.seam.load(checkpoint)
         self.network.load(checkpoint.network)
@@ -140,7 +140,7 @@ class HybridEngine:
         self.scaling.load(checkpoint.manifest.engine)
 
     def describe(self) -> dict[str, object]:
-        """See :class:`saccade.pipelines.engine.Engine`."""
+        """See :class:`saccade.pipelines.engines.engine.Engine`."""
         return {
             "name": "hybrid",
             "device": str(self.device),

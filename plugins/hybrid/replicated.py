@@ -12,9 +12,9 @@ from saccade.models.table import Table
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.restore import restore
 from saccade.pipelines.collective import Collective
+from saccade.pipelines.engines.tables import initial_rows
 from saccade.pipelines.optimizers import TableOptimizer
 from saccade.pipelines.shard import TableShard
-from saccade.pipelines.tables import initial_rows
 
 
 class ReplicatedTables:

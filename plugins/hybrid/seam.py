@@ -11,7 +11,7 @@ from torch import Tensor
 from saccade.models.table import Table
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.gradients import squares
+from saccade.pipelines.engines.gradients import squares
 from saccade.pipelines.optimizers import TableOptimizer
 from saccade.pipelines.shard import TableShard
 from saccade.plugins.hybrid.replicated import ReplicatedTables

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ray.train.v2.api.exceptions import ControllerError
 
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.stop import Stopped
+from saccade.pipelines.training.stop import Stopped
 from saccade.plugins.ray.errors import RunFailed, WorkerError, describe
 
 

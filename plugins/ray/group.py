@@ -12,9 +12,9 @@ import ray
 from ray.train.v2._internal.execution.callback import ControllerCallback, WorkerGroupCallback
 
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.progress import Progress
-from saccade.pipelines.stop import NAME as STOP_FILE
-from saccade.pipelines.stop import Stopped
+from saccade.pipelines.records.progress import Progress
+from saccade.pipelines.training.stop import NAME as STOP_FILE
+from saccade.pipelines.training.stop import Stopped
 from saccade.plugins.ray.errors import RunFailed, WorkerError
 from saccade.plugins.ray.failures import first_cause, say
 from saccade.plugins.ray.worker import ask_to_stop, is_working, stop_on_sigterm

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from saccade.pipelines.stop import NAME as STOP_FILE
+from saccade.pipelines.training.stop import NAME as STOP_FILE
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 INTERRUPT_GRACE_S = 30.0

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from saccade.pipelines.progress import Progress
+from saccade.pipelines.records.progress import Progress
 from saccade.plugins.ray.interrupt import ASKED, interrupt_on_signals, nobody, restored_signals, stop_file
 from saccade.plugins.ray.quiet import no_ray_messages, worker_environment
 from saccade.plugins.ray.session import Device, Workers, ray_session, waiting_for
@@ -48,8 +48,8 @@ def launch(
         device: ``cuda`` gives each a GPU and nccl, ``cpu`` gloo; ``auto`` goes by whether there is a GPU for each.
         storage: the run's folder, seen by all nodes.
         max_failures: restarts before giving up.
-        stops: whether the function looks at :class:`saccade.pipelines.stop.Stop`, and saves and raises ``Stopped``. If
-            so it is asked to before it is interrupted, resized or preempted.
+        stops: whether the function looks at :class:`saccade.pipelines.training.stop.Stop`, and saves and raises
+            ``Stopped``. If so it is asked to before it is interrupted, resized or preempted.
         announce: what to tell in the run's log when so many workers start; importable where this runs.
 
     Raises:

@@ -14,8 +14,8 @@ from types import FrameType
 from typing import Any
 
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.progress import Progress
-from saccade.pipelines.stop import Stop, Stopped
+from saccade.pipelines.records.progress import Progress
+from saccade.pipelines.training.stop import Stop, Stopped
 from saccade.plugins.ray.errors import WorkerError
 from saccade.plugins.ray.quiet import silence
 

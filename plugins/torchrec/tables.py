@@ -17,10 +17,10 @@ from saccade.models.table import Table
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.restore import restore
 from saccade.pipelines.collective import Collective
+from saccade.pipelines.engines.tables import initial_rows
 from saccade.pipelines.optimizers import TableOptimizer
 from saccade.pipelines.optimizers.table import sum_by_row
 from saccade.pipelines.shard import TableShard
-from saccade.pipelines.tables import initial_rows
 from saccade.plugins.torchrec.kernel import Kernel, Sharder, kernels
 from saccade.plugins.torchrec.plan import PREFIX, Placement, config, empty_collection
 from saccade.plugins.torchrec.row_blocks import RowBlocks

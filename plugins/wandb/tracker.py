@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saccade.pipelines.record import plain
+from saccade.pipelines.records.record import plain
 from saccade.plugins.wandb.mode import Mode, choose_mode
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from saccade.cluster.progress import count, duration, follow
-from saccade.pipelines.progress import Progress
+from saccade.pipelines.records.progress import Progress
 
 
 def train(folder: Path, pause: float = 0.05) -> None:

@@ -23,7 +23,7 @@ def test_models_need_torch_alone() -> None:
 
 def test_the_reference_engine_needs_no_cluster_library() -> None:
     statements = (
-        "import saccade.pipelines.reference, saccade.pipelines.loop, saccade.pipelines.order.reader\n"
+        "import saccade.pipelines.engines.reference, saccade.pipelines.training.loop, saccade.pipelines.order.reader\n"
         "import saccade.pipelines.tasks.next_item, saccade.pipelines.parquet.source"
     )
     assert loaded(statements, HEAVY) == ""

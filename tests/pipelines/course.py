@@ -13,14 +13,14 @@ import torch
 from tests.plugins.hybrid.training import ITEMS, Settings, make_engine, make_reader, make_task
 
 from saccade.pipelines.checkpoint.reader import CheckpointReader
-from saccade.pipelines.engine import Engine
-from saccade.pipelines.evaluate import evaluate
-from saccade.pipelines.loop import Course, Training
+from saccade.pipelines.engines.engine import Engine
 from saccade.pipelines.parquet.source import Source
-from saccade.pipelines.progress import Progress
-from saccade.pipelines.schedule import Schedule
-from saccade.pipelines.state import TrainingState
-from saccade.pipelines.stop import Stop
+from saccade.pipelines.records.progress import Progress
+from saccade.pipelines.training.evaluate import evaluate
+from saccade.pipelines.training.loop import Course, Training
+from saccade.pipelines.training.schedule import Schedule
+from saccade.pipelines.training.state import TrainingState
+from saccade.pipelines.training.stop import Stop
 
 BAD = ITEMS - 1
 """The item that makes a micro-batch's loss, or only its gradient, NaN."""

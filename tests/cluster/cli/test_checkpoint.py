@@ -19,9 +19,9 @@ from saccade.cluster.training.tasks import make_task
 from saccade.models.jagged import Jagged
 from saccade.pipelines.checkpoint.writer import save
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.engine import EngineState
+from saccade.pipelines.engines.engine import EngineState
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.record import write_json
+from saccade.pipelines.records.record import write_json
 from saccade.pipelines.shard import TableShard
 
 DOCS = Path(__file__).parents[3] / "docs" / "checkpoints.md"

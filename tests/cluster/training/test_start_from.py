@@ -14,10 +14,10 @@ from saccade.cluster.training.engines import make_engine
 from saccade.cluster.training.facts import gather_facts
 from saccade.cluster.training.tasks import make_task
 from saccade.pipelines.checkpoint.reader import CheckpointReader
+from saccade.pipelines.engines.tables import initial_rows
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.progress import Progress
-from saccade.pipelines.state import TrainingState
-from saccade.pipelines.tables import initial_rows
+from saccade.pipelines.records.progress import Progress
+from saccade.pipelines.training.state import TrainingState
 
 NEW = 7
 """Rows that the table grows by."""

@@ -7,7 +7,7 @@ import torch
 from saccade.models.table import Table
 from saccade.pipelines.checkpoint.writer import save
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.engine import EngineState
+from saccade.pipelines.engines.engine import EngineState
 from saccade.pipelines.shard import TableShard
 
 ITEMS = Table("items", rows=10, dim=4, features=("item",))

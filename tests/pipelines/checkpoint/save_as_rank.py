@@ -18,7 +18,7 @@ import torch.distributed as dist
 from saccade.models.table import Table
 from saccade.pipelines.checkpoint.saver import Saver
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.engine import EngineState
+from saccade.pipelines.engines.engine import EngineState
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.shard import TableShard
 

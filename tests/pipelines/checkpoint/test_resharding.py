@@ -9,7 +9,7 @@ from saccade.models.table import Table
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.writer import save
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.engine import EngineState
+from saccade.pipelines.engines.engine import EngineState
 from saccade.pipelines.shard import TableShard
 
 Range = tuple[int, int]

@@ -12,7 +12,7 @@ from saccade.pipelines.checkpoint.manifest import DamagedCheckpoint, FileEntry, 
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.writer import save
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.engine import EngineState
+from saccade.pipelines.engines.engine import EngineState
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.shard import TableShard
 

@@ -9,7 +9,7 @@ from saccade.pipelines.checkpoint.retention import checkpoints, newest_good
 from saccade.pipelines.checkpoint.saver import Saver
 from saccade.pipelines.checkpoint.snapshot import HostMemory
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.engine import EngineState
+from saccade.pipelines.engines.engine import EngineState
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.shard import TableShard
 

@@ -14,10 +14,10 @@ from saccade.models.speech.classifier import SpeechClassifier
 from saccade.models.speech.log_mel import LogMel
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.collective import Collective
+from saccade.pipelines.engines.reference import ReferenceEngine
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.optimizers import NetworkOptimizer
 from saccade.pipelines.parquet.source import Source
-from saccade.pipelines.reference import ReferenceEngine
 from saccade.pipelines.tasks.speech_classification import SpeechClassification, check_sampling_rate
 
 SAMPLES = [1600, 0, 90, 900, 5000, 1200]

@@ -13,10 +13,10 @@ from torch import Tensor
 from saccade.models.text.classifier import TextClassifier
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.collective import Collective
+from saccade.pipelines.engines.reference import ReferenceEngine
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
 from saccade.pipelines.parquet.schema import Column
 from saccade.pipelines.parquet.source import Source
-from saccade.pipelines.reference import ReferenceEngine
 from saccade.pipelines.tasks.text_classification import TextClassification
 from saccade.pipelines.text.tokenizer import Tokenizer, fit_tokenizer
 

@@ -20,11 +20,11 @@ from saccade.models.speech.log_mel import LogMel
 from saccade.models.text.classifier import TextClassifier
 from saccade.pipelines.checkpoint.writer import save
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.engine import Engine
+from saccade.pipelines.engines.engine import Engine
+from saccade.pipelines.engines.reference import ReferenceEngine
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
 from saccade.pipelines.order.reader import Reader
 from saccade.pipelines.parquet.source import Source
-from saccade.pipelines.reference import ReferenceEngine
 from saccade.pipelines.task import Task
 from saccade.pipelines.tasks.speech_classification import SpeechClassification
 from saccade.pipelines.tasks.text_classification import TextClassification

@@ -23,14 +23,14 @@ from tests.plugins.hybrid.training import Settings, make_engine, make_reader, ma
 
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.evaluate import evaluate
-from saccade.pipelines.loop import Course, Training
 from saccade.pipelines.order.reader import LanePosition, Reader, StepInput
-from saccade.pipelines.progress import Progress
-from saccade.pipelines.saving import find_newest
-from saccade.pipelines.schedule import Schedule
-from saccade.pipelines.state import TrainingState
-from saccade.pipelines.stop import Stop, Stopped
+from saccade.pipelines.records.progress import Progress
+from saccade.pipelines.training.evaluate import evaluate
+from saccade.pipelines.training.loop import Course, Training
+from saccade.pipelines.training.saving import find_newest
+from saccade.pipelines.training.schedule import Schedule
+from saccade.pipelines.training.state import TrainingState
+from saccade.pipelines.training.stop import Stop, Stopped
 
 EPOCHS = 4
 

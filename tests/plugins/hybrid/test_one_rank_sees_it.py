@@ -12,7 +12,7 @@ from tests.plugins.hybrid.training import Settings, differences
 from tests.processes import run_ranks
 
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.stop import Stop, Stopped
+from saccade.pipelines.training.stop import Stop, Stopped
 
 pytestmark = pytest.mark.slow
 

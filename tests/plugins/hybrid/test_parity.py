@@ -15,7 +15,7 @@ from tests.plugins.hybrid.training import Settings, call, differences, opened, r
 from tests.processes import run_ranks
 
 from saccade.pipelines.checkpoint.reader import CheckpointReader
-from saccade.pipelines.engine import StepResult
+from saccade.pipelines.engines.engine import StepResult
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
 
 pytestmark = pytest.mark.slow

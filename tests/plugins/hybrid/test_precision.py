@@ -9,7 +9,7 @@ import torch
 from tests.plugins.hybrid.training import Settings, call, differences, opened, train, write_histories
 from tests.processes import run_ranks
 
-from saccade.pipelines.engine import StepResult
+from saccade.pipelines.engines.engine import StepResult
 from saccade.pipelines.optimizers import TableOptimizer
 
 pytestmark = pytest.mark.slow

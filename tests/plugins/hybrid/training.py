@@ -25,19 +25,19 @@ from saccade.pipelines.batch import Batch
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.writer import save
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.engine import Engine, StepResult
-from saccade.pipelines.evaluate import evaluate
-from saccade.pipelines.loop import Course, Training
+from saccade.pipelines.engines.engine import Engine, StepResult
+from saccade.pipelines.engines.precision import Precision
+from saccade.pipelines.engines.reference import ReferenceEngine
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
 from saccade.pipelines.order.reader import Reader
 from saccade.pipelines.parquet.source import Source
-from saccade.pipelines.precision import Precision
-from saccade.pipelines.progress import Progress
-from saccade.pipelines.reference import ReferenceEngine
-from saccade.pipelines.schedule import Schedule
-from saccade.pipelines.state import TrainingState
+from saccade.pipelines.records.progress import Progress
 from saccade.pipelines.tasks.negatives import ScoredLoss
 from saccade.pipelines.tasks.next_item import NextItem
+from saccade.pipelines.training.evaluate import evaluate
+from saccade.pipelines.training.loop import Course, Training
+from saccade.pipelines.training.schedule import Schedule
+from saccade.pipelines.training.state import TrainingState
 
 ITEMS, DIM = 61, 16
 

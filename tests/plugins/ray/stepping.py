@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from saccade.pipelines.progress import Progress
-from saccade.pipelines.stop import Stop, Stopped
+from saccade.pipelines.records.progress import Progress
+from saccade.pipelines.training.stop import Stop, Stopped
 from saccade.plugins.ray.launch import launch
 
 

@@ -8,7 +8,7 @@ pytest.importorskip("ray")
 from ray.train.v2.api.exceptions import ControllerError
 
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.stop import Stopped
+from saccade.pipelines.training.stop import Stopped
 from saccade.plugins.ray.errors import RunFailed, WorkerError
 from saccade.plugins.ray.failures import first_cause, translate
 from saccade.plugins.ray.group import Group

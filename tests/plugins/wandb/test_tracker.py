@@ -14,7 +14,7 @@ import wandb
 from wandb.proto import wandb_internal_pb2 as pb
 
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.tracker import Tracker
+from saccade.pipelines.records.tracker import Tracker
 from saccade.plugins.wandb import tracker as tracker_module
 from saccade.plugins.wandb.mode import choose_mode
 from saccade.plugins.wandb.tracker import WandbTracker

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saccade.pipelines.history import History, read_history
-from saccade.pipelines.tracker import Tracker
+from saccade.pipelines.records.history import History, read_history
+from saccade.pipelines.records.tracker import Tracker
 
 
 def test_log_appends_a_line_that_can_be_read_at_once(tmp_path: Path) -> None:

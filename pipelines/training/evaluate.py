@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from saccade.pipelines.engine import Engine
+from saccade.pipelines.engines.engine import Engine
 from saccade.pipelines.order.reader import Reader
-from saccade.pipelines.stop import Stop, Stopped
 from saccade.pipelines.task import Split, Task
+from saccade.pipelines.training.stop import Stop, Stopped
 
 
 @dataclass(frozen=True)

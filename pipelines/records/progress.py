@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from saccade.pipelines.line_file import FULL, LineFile
+from saccade.pipelines.records.line_file import FULL, LineFile
 
 Phase = Literal["starting", "training", "evaluating", "saving", "stopped", "done", "failed"]
 

@@ -10,7 +10,7 @@ from tests.plugins.hybrid.training import Settings, StoppedError, differences, r
 
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.schedule import Schedule
+from saccade.pipelines.training.schedule import Schedule
 
 EPOCH = 11
 """Steps of one epoch of these histories; a test of its own says so."""

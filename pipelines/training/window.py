@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # engine.py imports the checkpoints' package, state.py this file
-    from saccade.pipelines.engine import StepResult
+    from saccade.pipelines.engines.engine import StepResult
 
 
 @dataclass

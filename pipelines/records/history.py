@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from saccade.pipelines.line_file import LineFile
-from saccade.pipelines.record import plain, replace_text
+from saccade.pipelines.records.line_file import LineFile
+from saccade.pipelines.records.record import plain, replace_text
 
 
 class History:

@@ -1,6 +1,6 @@
 import pytest
 
-from saccade.pipelines.schedule import Schedule
+from saccade.pipelines.training.schedule import Schedule
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saccade.models.table import Table
-from saccade.pipelines import tables
-from saccade.pipelines.tables import initial_rows
+from saccade.pipelines.engines import tables
+from saccade.pipelines.engines.tables import initial_rows
 
 
 @given(st.integers(1, 40), st.data())

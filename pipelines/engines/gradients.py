@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from saccade.pipelines.precision import Precision
+from saccade.pipelines.engines.precision import Precision
 
 FIRST_SCALE, GROWTH_INTERVAL = 2.0**16, 2000
 

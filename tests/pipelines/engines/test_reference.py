@@ -23,7 +23,7 @@ from tests.plugins.hybrid.training import (
 from saccade.models.jagged import Jagged, Layout
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.checkpoint.reader import CheckpointReader
-from saccade.pipelines.engine import Engine
+from saccade.pipelines.engines.engine import Engine
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.examples import Examples
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer

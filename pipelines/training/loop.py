@@ -13,18 +13,18 @@ from typing import Any, NamedTuple
 import torch
 
 from saccade.pipelines.checkpoint.reader import CheckpointReader
-from saccade.pipelines.engine import Engine, StepResult
+from saccade.pipelines.engines.engine import Engine, StepResult
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.not_finite import NotFinite, NotFinitePolicy
 from saccade.pipelines.order.reader import Reader, StepInput
-from saccade.pipelines.progress import Progress
-from saccade.pipelines.reporting import Reporting
-from saccade.pipelines.saving import SavePolicy, Saving, find_newest
-from saccade.pipelines.schedule import Schedule
-from saccade.pipelines.state import TrainingState
-from saccade.pipelines.stop import Stop, Stopped
+from saccade.pipelines.records.progress import Progress
+from saccade.pipelines.records.tracker import Tracker
 from saccade.pipelines.task import Task
-from saccade.pipelines.tracker import Tracker
+from saccade.pipelines.training.not_finite import NotFinite, NotFinitePolicy
+from saccade.pipelines.training.reporting import Reporting
+from saccade.pipelines.training.saving import SavePolicy, Saving, find_newest
+from saccade.pipelines.training.schedule import Schedule
+from saccade.pipelines.training.state import TrainingState
+from saccade.pipelines.training.stop import Stop, Stopped
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from saccade.pipelines.line_file import LineFile
+from saccade.pipelines.records.line_file import LineFile
 
 
 @contextmanager

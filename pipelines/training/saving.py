@@ -12,10 +12,10 @@ from saccade.models.table import Table
 from saccade.pipelines.checkpoint.retention import newest_good, prune
 from saccade.pipelines.checkpoint.saver import Saver
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.engine import EngineState
+from saccade.pipelines.engines.engine import EngineState
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.progress import Progress
-from saccade.pipelines.state import TrainingState
+from saccade.pipelines.records.progress import Progress
+from saccade.pipelines.training.state import TrainingState
 
 SavePolicy = Literal["stop", "continue"]
 T = TypeVar("T")

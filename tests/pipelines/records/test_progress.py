@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saccade.pipelines.progress import Progress, Rate
+from saccade.pipelines.records.progress import Progress, Rate
 
 
 def state(folder: Path) -> dict[str, Any]:

@@ -12,14 +12,14 @@ from saccade.pipelines.batch import Batch
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.restore import check_tables
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.engine import EngineState, StepResult
-from saccade.pipelines.gradients import GradientScaling, squares
-from saccade.pipelines.network_state import load_network, network_state
+from saccade.pipelines.engines.engine import EngineState, StepResult
+from saccade.pipelines.engines.gradients import GradientScaling, squares
+from saccade.pipelines.engines.network_state import load_network, network_state
+from saccade.pipelines.engines.precision import Precision, autocast
+from saccade.pipelines.engines.tables import LocalTables
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
-from saccade.pipelines.precision import Precision, autocast
 from saccade.pipelines.seeds import derive_seed
 from saccade.pipelines.shard import TableShard
-from saccade.pipelines.tables import LocalTables
 from saccade.pipelines.task import Task
 
 
@@ -58,7 +58,7 @@ class ReferenceEngine:
         self.steps = 0
 
     def step(self, batches: Sequence[Batch], targets: int, learning_rate: float) -> StepResult:
-        """See :class:`saccade.pipelines.engine.Engine`."""
+        """See :class:`saccade.pipelines.engines.engine.Engine`."""
         self.network.train()
         batches = [batch.to(self.device) for batch in batches]
         leaves = [self.tables.lookup(batch.lookups) for batch in batches]
@@ -85,7 +85,7 @@ class ReferenceEngine:
 
     @torch.no_grad()
     def evaluate(self, batches: Sequence[Batch]) -> list[Tensor]:
-        """See :class:`saccade.pipelines.engine.Engine`."""
+        """See :class:`saccade.pipelines.engines.engine.Engine`."""
         self.network.eval()
         moved = [batch.to(self.device) for batch in batches]
         return [self._forward(self.tables.lookup(batch.lookups), batch) for batch in moved]
@@ -95,17 +95,17 @@ class ReferenceEngine:
             return self.task.forward(self.network, embeddings, batch)
 
     def shards(self, table: str) -> Sequence[TableShard]:
-        """See :class:`saccade.pipelines.engine.Engine`."""
+        """See :class:`saccade.pipelines.engines.engine.Engine`."""
         return [shard for shard in self.tables.shards() if shard.table == table]
 
     def state(self) -> EngineState:
-        """See :class:`saccade.pipelines.engine.Engine`."""
+        """See :class:`saccade.pipelines.engines.engine.Engine`."""
         scalars = {"steps": float(self.steps), **self.scaling.state()}
         return EngineState(self.tables.shards(), network_state(self.network, self.optimizer), scalars)
 
     @torch.no_grad()
     def load(self, checkpoint: CheckpointReader, grow: Collection[str] = ()) -> None:
-        """See :class:`saccade.pipelines.engine.Engine`."""
+        """See :class:`saccade.pipelines.engines.engine.Engine`."""
         check_tables(self.task.tables, checkpoint, grow)
         self.tables.load(checkpoint)
         load_network(self.network, self.optimizer, checkpoint.network)
@@ -113,7 +113,7 @@ class ReferenceEngine:
         self.scaling.load(checkpoint.manifest.engine)
 
     def describe(self) -> dict[str, object]:
-        """See :class:`saccade.pipelines.engine.Engine`."""
+        """See :class:`saccade.pipelines.engines.engine.Engine`."""
         plan = [
             {
                 "table": shard.table,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.engine import StepResult
+from saccade.pipelines.engines.engine import StepResult
 from saccade.pipelines.errors import UserError
 
 NotFinitePolicy = Literal["stop", "skip", "rollback"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from saccade.pipelines.progress import Phase, Progress, Rate
-from saccade.pipelines.state import TrainingState
-from saccade.pipelines.tracker import Tracker
-from saccade.pipelines.window import Window
+from saccade.pipelines.records.progress import Phase, Progress, Rate
+from saccade.pipelines.records.tracker import Tracker
+from saccade.pipelines.training.state import TrainingState
+from saccade.pipelines.training.window import Window
 
 
 class Reporting:

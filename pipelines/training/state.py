@@ -9,7 +9,7 @@ from typing import Any
 
 from saccade.pipelines.checkpoint.retention import step_name
 from saccade.pipelines.order.reader import LanePosition
-from saccade.pipelines.window import Window
+from saccade.pipelines.training.window import Window
 
 
 @dataclass

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from saccade.pipelines.gradients import FIRST_SCALE, GROWTH_INTERVAL, GradientScaling, squares
+from saccade.pipelines.engines.gradients import FIRST_SCALE, GROWTH_INTERVAL, GradientScaling, squares
 
 
 def test_a_finite_step_is_unscaled_and_clipped() -> None:

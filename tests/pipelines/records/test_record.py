@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from saccade.pipelines.record import cores, environment, git_state, memory_bytes, read_json, write_json
+from saccade.pipelines.records.record import cores, environment, git_state, memory_bytes, read_json, write_json
 
 
 def test_environment_names_the_machine_and_the_packages() -> None:

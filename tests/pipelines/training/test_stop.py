@@ -11,7 +11,7 @@ from tests.pipelines.course import Run, write_histories
 from tests.plugins.hybrid.training import differences
 
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.stop import Stop, Stopped
+from saccade.pipelines.training.stop import Stop, Stopped
 
 COURSE = {"save_every": 1e9, "log_every": 3}
 
