@@ -17,6 +17,20 @@ settings.load_profile("saccade")
 os.environ["WANDB_MODE"] = "offline"
 
 
+TOGETHER = ("tests/cluster/training", "tests/plugins/ray")
+"""Folders whose tests take turns: they start Ray, or share what a run on Ray has left."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes, the tests of a file, and of some folders, stay in one of them."""
+    root = Path(__file__).parents[1]
+    for item in items:
+        file = item.path.relative_to(root).as_posix()
+        folder = file.rpartition("/")[0]
+        item.add_marker(pytest.mark.xdist_group(folder if folder in TOGETHER else file))
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The folder with the public data sets that some tests read; without it those tests are skipped."""

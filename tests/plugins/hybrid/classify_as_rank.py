@@ -68,8 +68,10 @@ def make_engine(task: Task, name: str, zero_stage: int) -> Engine:
     if name == "reference":
         return ReferenceEngine(task, **settings)
     from saccade.plugins.hybrid.engine import HybridEngine
+    from saccade.plugins.torchrec.plan import Sharding
 
-    return HybridEngine(task, lanes=LANES, zero_stage=zero_stage, sharding="row", **settings)
+    shardings: dict[str, Sharding] = {table.name: "row" for table in task.tables}
+    return HybridEngine(task, lanes=LANES, zero_stage=zero_stage, shardings=shardings, **settings)
 
 
 def main(kind: str, folder: Path, output: Path, engine_name: str, zero_stage: int, rank: int, workers: int) -> None:

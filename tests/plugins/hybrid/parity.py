@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -102,7 +103,7 @@ def growth_table(comparison: Comparison) -> str:
     lines = ["| workers | optimizer | " + " | ".join(f"{n} steps" for n in counts) + " |", "|---" * 7 + "|"]
     for workers in WORKERS:
         trainings = [
-            Settings("hybrid", 2, "row", lanes=4, table=table, network=network, steps=n)
+            Settings("hybrid", 2, "row", lanes=4, table=table, network=network, decay=math.inf, steps=n)
             for table, network in OPTIMIZERS.values()
             for n in counts
         ]

@@ -60,6 +60,7 @@ class Settings:
     precision: Precision = "fp32"
     clip: float | None = None
     loss_scale: float | None = None
+    decay: float = 5.0
     first: int = 0
     steps: int = 20
 
@@ -175,7 +176,7 @@ def train(settings: Settings, data: Path, output: Path, start: Path | None = Non
     stream = _steps(make_reader(settings, task, data), engine.collective)
     results = [
         # The schedule's factor differs from step to step, tables and network must both follow it.
-        engine.step(batches, targets, 1 / (1 + number / 5))
+        engine.step(batches, targets, 1 / (1 + number / settings.decay))
         for number, (batches, targets) in islice(enumerate(stream), settings.first, settings.steps)
     ]
     path = save(
