@@ -51,7 +51,7 @@ format: setup ## put the code into ruff's format
 
 # Two processes: the tests that start Ray mostly wait, and the others go on beside them (tests/conftest.py).
 test: setup ## all tests
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 parity: setup ## every engine against the reference, over the whole matrix (about 10 minutes)
 	@$(BIN)/python -m tests.plugins.hybrid.parity
