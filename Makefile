@@ -49,9 +49,8 @@ format: setup ## put the code into ruff's format
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format .
 
-# Two processes: the tests that start Ray mostly wait, and the others go on beside them (tests/conftest.py).
 test: setup ## all tests
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest
 
 parity: setup ## every engine against the reference, over the whole matrix (about 10 minutes)
 	@$(BIN)/python -m tests.plugins.hybrid.parity

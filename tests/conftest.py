@@ -17,24 +17,6 @@ settings.load_profile("saccade")
 os.environ["WANDB_MODE"] = "offline"
 
 
-TOGETHER = ("tests/cluster/training", "tests/plugins/ray")
-"""Folders whose tests take turns: they start Ray, or share what a run on Ray has left. They take longest."""
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes, the tests of a file, and of some folders, stay in one of them; these begin."""
-    root = Path(__file__).parents[1]
-
-    def folder(item: pytest.Item) -> str:
-        return item.path.relative_to(root).parent.as_posix()
-
-    items.sort(key=lambda item: folder(item) not in TOGETHER)
-    for item in items:
-        together = folder(item) in TOGETHER
-        item.add_marker(pytest.mark.xdist_group(folder(item) if together else str(item.path)))
-
-
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The folder with the public data sets that some tests read; without it those tests are skipped."""

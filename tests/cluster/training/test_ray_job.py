@@ -49,7 +49,7 @@ def test_one_job_succeeds_one_fails_and_one_is_stopped(job: Path, folder: Path) 
         assert words in log
     assert "\r" not in log
     assert "arning" not in log
-    assert len(log.splitlines()) < 40
+    assert len(log.splitlines()) < 80  # a line of progress every few seconds, and no noise
 
     assert (folder / "bad.code").read_text() == "1\n"
     assert "Job 'bad' failed" in (folder / "bad.out").read_text()
