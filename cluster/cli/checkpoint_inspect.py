@@ -11,6 +11,7 @@ import click
 from saccade.cluster.cli.checkpoint_path import one_checkpoint
 from saccade.cluster.cli.examples import examples
 from saccade.cluster.cli.output import json_option, print_json, print_table, quiet_stdout
+from saccade.cluster.report.text import size
 
 
 @click.command(
@@ -104,16 +105,6 @@ def columns(rows: list[list[str]]) -> None:
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def size(count: int) -> str:
-    """Bytes as people read them."""
-    number, unit = float(count), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if number < 1024:
-            break
-        number, unit = number / 1024, larger
-    return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
 
 
 def _states(states: dict[str, str]) -> str:

@@ -71,7 +71,7 @@ def examine(paths: list[Path]) -> list[dict[str, Any]]:
 
 def show(results: list[dict[str, Any]]) -> None:
     """Print a line for each checkpoint, and one for each damaged file."""
-    from saccade.cluster.cli.checkpoint_inspect import size
+    from saccade.cluster.report.text import size
 
     for result in results:
         if result["good"]:

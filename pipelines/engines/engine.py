@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.collective import Collective
+from saccade.pipelines.engines.gradients import Outcome
 from saccade.pipelines.shard import TableShard
 
 
@@ -45,7 +46,7 @@ class StepResult:
 
     loss: float
     gradient_norm: float
-    outcome: Literal["stepped", "overflow", "not_finite"]
+    outcome: Outcome
     losses: tuple[float, ...]
 
 

@@ -16,6 +16,9 @@ from torch import Tensor
 
 from saccade.pipelines.engines.precision import Precision
 
+Outcome = Literal["stepped", "overflow", "not_finite"]
+"""What became of a step, see ``StepResult``."""
+
 FIRST_SCALE, GROWTH_INTERVAL = 2.0**16, 2000
 
 
@@ -24,12 +27,12 @@ class Verdict:
     """What to do with a gradient.
 
     Attributes:
-        outcome: of the step, see ``StepResult``.
+        outcome: of the step.
         norm: of the true gradient, before clipping.
         coefficient: what the scaled gradient is to be multiplied with, to be unscaled and clipped.
     """
 
-    outcome: Literal["stepped", "overflow", "not_finite"]
+    outcome: Outcome
     norm: float
     coefficient: float
 

@@ -12,6 +12,7 @@ from saccade.models.table import Table
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.restore import restore
 from saccade.pipelines.optimizers import TableOptimizer
+from saccade.pipelines.optimizers.table import sum_by_row
 from saccade.pipelines.seeds import generator
 from saccade.pipelines.shard import TableShard
 
@@ -68,9 +69,8 @@ class LocalTables:
             if found:
                 ids, gradients = torch.cat([i for i, _ in found]), torch.cat([g for _, g in found])
                 weight, state = self.weights[table.name], self.states[table.name]
-                self.optimizers[table.name].update(
-                    weight, state, ids, gradients.mul_(coefficient), factor=factor, step=step
-                )
+                rows, g = sum_by_row(ids, gradients.mul_(coefficient))
+                self.optimizers[table.name].update(weight, state, rows, g, factor=factor, step=step)
 
     def shards(self) -> list[TableShard]:
         """Each table as one shard."""

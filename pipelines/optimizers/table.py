@@ -1,6 +1,6 @@
 """The tables' optimizers: one set of sparse formulas in torch operations, run on every device and by every engine.
 
-FBGEMM's fused kernels know Adam on CUDA only. What these cost beside them: `python benchmarks/table_optimizers.py`.
+FBGEMM's fused kernels know Adam on CUDA only. docs/decisions/0003-the-seam.md has what these cost beside them.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class TableOptimizer:
         self,
         weight: Tensor,
         state: dict[str, Tensor],
-        ids: Tensor,
-        gradients: Tensor,
+        rows: Tensor,
+        g: Tensor,
         *,
         factor: float,
         step: int,
@@ -81,29 +81,13 @@ class TableOptimizer:
         Args:
             weight: [rows, dim].
             state: from :meth:`state`.
-            ids: [n] int64 looked-up rows, with repeats.
-            gradients: [n, dim] of each look-up.
+            rows: [r] int64, the distinct rows looked up, see :func:`sum_by_row`.
+            g: [r, dim], the summed gradient of each.
             factor: of the schedule, on the learning rate.
             step: how many steps the table has taken, this one included.
-            row_mean: gives the mean of [rows looked up, dim] squares over whole rows; where the columns are cut, it
-                asks whoever holds the others.
+            row_mean: gives the mean of [r, dim] squares over whole rows; where the columns are cut, it asks whoever
+                holds the others.
         """
-        rows, g = sum_by_row(ids, gradients)
-        self.update_rows(weight, state, rows, g, factor=factor, step=step, row_mean=row_mean)
-
-    @torch.no_grad()
-    def update_rows(
-        self,
-        weight: Tensor,
-        state: dict[str, Tensor],
-        rows: Tensor,
-        g: Tensor,
-        *,
-        factor: float,
-        step: int,
-        row_mean: Callable[[Tensor], Tensor] = lambda squares: squares.mean(1),
-    ) -> None:
-        """The same for [r] distinct rows and their summed gradients [r, dim]."""
         rate = self.learning_rate * factor
         found = weight[rows]
         if self.weight_decay:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from saccade.models.table import Table
 from saccade.pipelines.checkpoint.reader import CheckpointReader
-from saccade.pipelines.checkpoint.restore import restore
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.engines.tables import initial_rows
+from saccade.pipelines.engines.tables import LocalTables
 from saccade.pipelines.optimizers import TableOptimizer
 from saccade.pipelines.shard import TableShard
 
@@ -37,15 +35,14 @@ class ReplicatedTables:
         device: torch.device,
         collective: Collective,
     ) -> None:
-        self.tables, self.optimizers, self.collective, self.seed = list(tables), dict(optimizers), collective, seed
-        self.weights = {t.name: initial_rows(t, seed, 0, t.rows).to(device) for t in tables}
-        self.states = {t.name: optimizers[t.name].state(t.rows, t.dim, device) for t in tables}
+        self.whole, self.collective = LocalTables(tables, optimizers, seed, device), collective
         self._ids: Mapping[str, Tensor] = {}
 
     def lookup(self, ids: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Feature -> [n, dim] for feature -> [n] int64 ids."""
         self._ids = ids
-        return {feature: self.weights[t.name][ids[feature]] for t in self.tables for feature in t.features}
+        whole = self.whole
+        return {feature: whole.weights[t.name][ids[feature]] for t in whole.tables for feature in t.features}
 
     def step(self, gradients: Mapping[str, Tensor], *, factor: float, step: int) -> None:
         """Sum the gradients over all ranks, and step every table's optimizer once. A collective.
@@ -55,7 +52,7 @@ class ReplicatedTables:
             factor: of the schedule, on every table's learning rate.
             step: how many steps the tables have taken, this one included.
         """
-        for table in self.tables:
+        for table in self.whole.tables:
             ids = torch.cat([self._ids[feature] for feature in table.features])
             found = torch.cat([gradients[feature] for feature in table.features])
             # The last column marks the rows that some rank has looked up: only they change.
@@ -64,8 +61,9 @@ class ReplicatedTables:
             total[ids, -1] = 1.0
             self.collective.sum(total)
             rows = total[:, -1].nonzero().squeeze(1)
-            weight, state = self.weights[table.name], self.states[table.name]
-            self.optimizers[table.name].update_rows(weight, state, rows, total[rows, :-1], factor=factor, step=step)
+            weight, state = self.whole.weights[table.name], self.whole.states[table.name]
+            g = total[rows, :-1]
+            self.whole.optimizers[table.name].update(weight, state, rows, g, factor=factor, step=step)
         self.forget()
 
     def forget(self) -> None:
@@ -76,16 +74,14 @@ class ReplicatedTables:
         """This rank's share of the rows, to be read: all ranks' shares cover each table once."""
         rank, world_size = self.collective.rank, self.collective.world_size
         found = []
-        for t in self.tables:
-            first, last = t.rows * rank // world_size, t.rows * (rank + 1) // world_size
+        for shard in self.whole.shards():
+            rows = shard.rows[1]
+            first, last = rows * rank // world_size, rows * (rank + 1) // world_size
             if first < last:
-                state = {name: values[first:last] for name, values in self.states[t.name].items()}
-                weight = self.weights[t.name][first:last]
-                found.append(TableShard(t.name, (first, last), (0, t.dim), weight, state))
+                state = {name: values[first:last] for name, values in shard.optimizer.items()}
+                found.append(TableShard(shard.table, (first, last), shard.columns, shard.weight[first:last], state))
         return found
 
     def load(self, checkpoint: CheckpointReader) -> None:
         """Take whole tables from a checkpoint that fits."""
-        for t in self.tables:
-            whole = TableShard(t.name, (0, t.rows), (0, t.dim), self.weights[t.name], self.states[t.name])
-            restore(whole, checkpoint, partial(initial_rows, t, self.seed))
+        self.whole.load(checkpoint)

@@ -127,7 +127,7 @@ class ShardedTables:
             ids = torch.cat([ids for ids, _ in looked_up])
             g = torch.cat([torch.zeros_like(found) if found.grad is None else found.grad for _, found in looked_up])
             rows, summed = sum_by_row(ids, g)
-            self.optimizers[shard.table].update_rows(
+            self.optimizers[shard.table].update(
                 shard.weight, part.state, rows, summed, factor=factor, step=step, row_mean=self._row_mean
             )
         for kernel in kernels(self.collection):

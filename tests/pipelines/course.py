@@ -10,33 +10,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from tests.plugins.hybrid.training import ITEMS, Settings, make_engine, make_reader, make_task
+from tests.plugins.hybrid.training import COURSE, ITEMS, Settings, make_engine, make_reader, make_task
 
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.engines.engine import Engine
 from saccade.pipelines.parquet.source import Source
 from saccade.pipelines.records.progress import Progress
 from saccade.pipelines.training.evaluate import evaluate
-from saccade.pipelines.training.loop import Course, Training
-from saccade.pipelines.training.schedule import Schedule
+from saccade.pipelines.training.loop import Training
 from saccade.pipelines.training.state import TrainingState
 from saccade.pipelines.training.stop import Stop
 
 BAD = ITEMS - 1
 """The item that makes a micro-batch's loss, or only its gradient, NaN."""
-
-COURSE = Course(
-    epochs=2,
-    schedule=Schedule("cosine", warmup_steps=3),
-    log_every=1,
-    learning_rate=1e-3,
-    evaluate_every=1,
-    select="valid/ndcg@10",
-    patience=None,
-    save_every=0.0,
-    keep_last=1000,
-    keep_best=1,
-)
 
 
 def write_histories(folder: Path, bad: Sequence[int] = (), users: int = 240) -> Path:

@@ -34,7 +34,7 @@ def start(seed: int) -> Tensor:
 def trained(optimizer: TableOptimizer, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
     weight, state = start(seed), fresh(optimizer)
     for number, (ids, gradients) in enumerate(steps(seed)):
-        optimizer.update(weight, state, ids, gradients, factor=1 / (number + 1), step=number + 1)
+        optimizer.update(weight, state, *sum_by_row(ids, gradients), factor=1 / (number + 1), step=number + 1)
     return weight, state
 
 
@@ -120,7 +120,7 @@ def test_rows_that_were_not_looked_up_stay(name: str, weight_decay: float) -> No
     optimizer = TableOptimizer(name, 0.5, weight_decay=weight_decay)  # type: ignore[arg-type]
     weight, state = torch.randn(ROWS, DIM), optimizer.state(ROWS, DIM, CPU)
     before = weight.clone()
-    optimizer.update(weight, state, torch.tensor([1, 4, 1]), torch.ones(3, DIM), factor=1.0, step=1)
+    optimizer.update(weight, state, *sum_by_row(torch.tensor([1, 4, 1]), torch.ones(3, DIM)), factor=1.0, step=1)
     moved = (weight != before).any(1).nonzero().squeeze(1).tolist()
     assert moved == [1, 4]
     assert all(tensor[[0, 2, 3, 5]].eq(0).all() for tensor in state.values())
@@ -132,8 +132,8 @@ def test_weight_decay_pulls_the_rows_looked_up(name: str) -> None:
     pulled = TableOptimizer(name, 0.5, weight_decay=0.1)  # type: ignore[arg-type]
     ids, gradients, before = torch.tensor([1, 4, 1]), torch.randn(3, DIM), torch.randn(ROWS, DIM)
     left, right = before.clone(), before.clone()
-    plain.update(left, plain.state(ROWS, DIM, CPU), ids, gradients, factor=0.5, step=1)
-    pulled.update(right, pulled.state(ROWS, DIM, CPU), ids, gradients, factor=0.5, step=1)
+    plain.update(left, plain.state(ROWS, DIM, CPU), *sum_by_row(ids, gradients), factor=0.5, step=1)
+    pulled.update(right, pulled.state(ROWS, DIM, CPU), *sum_by_row(ids, gradients), factor=0.5, step=1)
     torch.testing.assert_close(left[[1, 4]] - right[[1, 4]], 0.5 * 0.5 * 0.1 * before[[1, 4]])
 
 
@@ -147,9 +147,9 @@ def test_columns_of_a_row_may_be_apart(name: str) -> None:
         ids, gradients = torch.randint(0, ROWS, (9,)), torch.randn(9, 4).double()
         rows, g = sum_by_row(ids, gradients)
         mean = (g * g).mean(1)
-        settings.update(whole, state, ids, gradients, factor=1.0, step=step)
+        settings.update(whole, state, rows, g, factor=1.0, step=step)
         for (weight, part), cut in zip(halves, (slice(0, 2), slice(2, 4)), strict=True):
-            settings.update_rows(
+            settings.update(
                 weight, part, rows, g[:, cut], factor=1.0, step=step, row_mean=lambda squares, mean=mean: mean
             )
     torch.testing.assert_close(torch.cat([weight for weight, _ in halves], 1), whole)

@@ -12,23 +12,22 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from tests.plugins.hybrid.training import Settings, make_engine, make_reader, make_task
+from tests.plugins.hybrid.training import COURSE, Settings, make_engine, make_reader, make_task
 
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.collective import Collective
 from saccade.pipelines.order.reader import LanePosition, Reader, StepInput
 from saccade.pipelines.records.progress import Progress
 from saccade.pipelines.training.evaluate import evaluate
-from saccade.pipelines.training.loop import Course, Training
+from saccade.pipelines.training.loop import Training
 from saccade.pipelines.training.saving import find_newest
-from saccade.pipelines.training.schedule import Schedule
 from saccade.pipelines.training.state import TrainingState
 from saccade.pipelines.training.stop import Stop, Stopped
 
@@ -117,18 +116,7 @@ def train(settings: Settings, data: Path, run: Recorded, start: int, stop_at: in
     reader, valid = make_reader(settings, task, data), make_reader(settings, task, data, "valid")
     recorder = _Recorder(run, start, reader, stop_at)
     reader.steps = recorder.steps  # type: ignore[method-assign,assignment]
-    course = Course(
-        epochs=EPOCHS,
-        schedule=Schedule("cosine", warmup_steps=3),
-        log_every=1,
-        learning_rate=1e-3,
-        evaluate_every=1,
-        select="valid/ndcg@10",
-        patience=None,
-        save_every=save_every,
-        keep_last=2,
-        keep_best=1,
-    )
+    course = replace(COURSE, epochs=EPOCHS, save_every=save_every, keep_last=2)
     training = Training(
         engine=engine,
         task=task,

@@ -41,6 +41,19 @@ from saccade.pipelines.training.state import TrainingState
 
 ITEMS, DIM = 61, 16
 
+COURSE = Course(
+    epochs=2,
+    schedule=Schedule("cosine", warmup_steps=3),
+    log_every=1,
+    learning_rate=1e-3,
+    evaluate_every=1,
+    select="valid/ndcg@10",
+    patience=None,
+    save_every=0.0,
+    keep_last=1000,
+    keep_best=1,
+)
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -240,18 +253,6 @@ def run_course(
     if newest:
         engine.load(CheckpointReader(newest))
         state = TrainingState.from_json(CheckpointReader(newest).manifest.training)
-    course = Course(
-        epochs=2,
-        schedule=Schedule("cosine", warmup_steps=3),
-        log_every=1,
-        learning_rate=1e-3,
-        evaluate_every=1,
-        select="valid/ndcg@10",
-        patience=None,
-        save_every=0.0,
-        keep_last=1000,
-        keep_best=1,
-    )
     reader = make_reader(settings, task, data)
     valid = make_reader(settings, task, data, "valid")
     training = StoppableTraining(
@@ -259,7 +260,7 @@ def run_course(
         task=task,
         reader=reader,
         rows=reader.rows,
-        course=replace(course, **{k: v for k, v in changes.items() if k != "validate"}),
+        course=replace(COURSE, **{k: v for k, v in changes.items() if k != "validate"}),
         state=state,
         validate=changes.get("validate", lambda: evaluate(engine, task, valid, "valid").metrics),
         folder=folder,
