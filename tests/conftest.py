@@ -17,8 +17,8 @@ settings.load_profile("saccade")
 os.environ["WANDB_MODE"] = "offline"
 
 
-# The suite runs in two processes, which take whole files in turn (pytest-xdist, `--dist loadfile`). These folders mostly
-# wait for Ray and for groups of ranks: they go first, so that no process is left alone with a minute of waiting at the end.
+# The suite runs in two processes, which take whole files in turn (pytest-xdist, `--dist loadfile`). These folders
+# mostly wait for Ray and for groups of ranks: they go first, so that no process ends with a minute of waiting alone.
 LONGEST_FIRST = ("cluster/training", "plugins/hybrid", "plugins/ray")
 
 
