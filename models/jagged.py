@@ -5,7 +5,7 @@ Shape legend used throughout the package: B examples (rows), T tokens over all o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -24,14 +24,38 @@ class Layout:
     Args:
         lengths: [B] int64 on the host, each >= 0.
         device: where the derived index tensors live.
+        start: [B] int64 on the host, the position of each example's first token; None for 0 (only a continued sequence
+            starts later).
+        time: [T], each token's moment in the user's own unit, for positions that look at time; moved to the device.
+        block: [T] int64, each token's block (a session, say), for masks that look at blocks.
+        valid: [T] bool, false at tokens that nobody may attend to, for the padding mask.
+
+    Raises:
+        ValueError: time, block or valid don't have a value for every token.
     """
 
-    def __init__(self, lengths: Tensor, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        lengths: Tensor,
+        device: torch.device | str = "cpu",
+        *,
+        start: Tensor | None = None,
+        time: Tensor | None = None,
+        block: Tensor | None = None,
+        valid: Tensor | None = None,
+    ) -> None:
         self.lengths = lengths
         self.device = torch.device(device)
+        self.start = start
         self.total = int(lengths.sum())
         self.max_length = int(lengths.max()) if lengths.numel() else 0
         self._derived: dict[Any, Any] = {}
+        for name, values in (("time", time), ("block", block), ("valid", valid)):
+            if values is not None and values.shape != (self.total,):
+                raise ValueError(
+                    f"Layout: {name} has shape {tuple(values.shape)}, but the lengths sum to {self.total} tokens"
+                )
+        self.time, self.block, self.valid = (None if x is None else x.to(self.device) for x in (time, block, valid))
 
     def __len__(self) -> int:
         return self.lengths.numel()
@@ -59,24 +83,50 @@ class Layout:
 
     @cached_property
     def position(self) -> Tensor:
-        """[T] int64 on the device: each token's place in its example, from 0."""
-        return torch.arange(self.total, device=self.device) - self.offsets[:-1][self.example]
+        """[T] int64 on the device: each token's place in its example, from 0 (from ``start`` where that is set)."""
+        first = self.offsets[:-1] if self.start is None else self.offsets[:-1] - self.start.to(self.device)
+        return torch.arange(self.total, device=self.device) - first[self.example]
 
     @cached_property
     def last(self) -> Tensor:
         """[B] int64 on the device: the index of each example's last token; an empty example has no valid one."""
         return self.offsets[1:] - 1
 
-    def derive(self, make: Callable[[Layout], Derived]) -> Derived:
-        """``make(self)``, computed once for this layout however many layers ask for it."""
-        if make not in self._derived:
-            self._derived[make] = make(self)
-        derived: Derived = self._derived[make]
+    def derive(self, make: Callable[..., Derived], *arguments: Hashable) -> Derived:
+        """``make(self, *arguments)``, computed once for this layout however many layers ask for it."""
+        key = (make, *arguments)
+        if key not in self._derived:
+            self._derived[key] = make(self, *arguments)
+        derived: Derived = self._derived[key]
         return derived
 
     def to(self, device: torch.device | str) -> Layout:
         """The same layout with its derived tensors on ``device``."""
-        return self if self.device == torch.device(device) else Layout(self.lengths, device)
+        return self if self.device == torch.device(device) else self.take_tokens(None, self.lengths, device)
+
+    def take_tokens(
+        self, index: Tensor | None, lengths: Tensor, device: torch.device | str, start: Tensor | None = None
+    ) -> Layout:
+        """A layout of chosen tokens, which keep their time, block and validity.
+
+        Args:
+            index: [sum of lengths] int64 on this layout's device, the tokens; None for all in their order.
+            lengths: [N] int64 on the host, how many of them each new example has.
+            device: where the new layout lives.
+            start: see Layout.
+        """
+
+        def chosen(values: Tensor | None) -> Tensor | None:
+            return values if values is None or index is None else values[index]
+
+        return Layout(
+            lengths,
+            device,
+            start=self.start if index is None else start,
+            time=chosen(self.time),
+            block=chosen(self.block),
+            valid=chosen(self.valid),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,10 +179,10 @@ class Jagged:
             starts: [N] int64 on the host, the first token of each run in ``values``.
             lengths: [N] int64 on the host.
         """
-        layout = Layout(lengths, self.layout.device)
-        shift = (starts - layout.host_offsets[:-1]).repeat_interleave(lengths, output_size=layout.total)
-        index = torch.arange(layout.total) + shift
-        return Jagged(self.values[index.to(self.values.device)], layout)
+        total = int(lengths.sum())
+        shift = (starts - (lengths.cumsum(0) - lengths)).repeat_interleave(lengths, output_size=total)
+        index = (torch.arange(total) + shift).to(self.values.device)
+        return Jagged(self.values[index], self.layout.take_tokens(index, lengths, self.layout.device))
 
     def unpack(self) -> list[Tensor]:
         """One tensor [length, ...] an example, as views."""

@@ -1,1 +1,1 @@
-"""The only rooms that import Ray, DeepSpeed, TorchRec or wandb, one room each."""
+"""The only rooms that import Ray, DeepSpeed, TorchRec or wandb, one room each; how other people's parts are found."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -115,8 +116,13 @@ def _write_files(output: Path, tensors: dict[str, Any], description: dict[str, A
 
 
 def _how_to_build(checkpoint: Path, job: Mapping[str, Any]) -> dict[str, Any]:
-    """``facts`` and ``network``, the call that builds it from saccade.models; nothing outside a run's folder."""
+    """``facts``, ``network`` (the call that builds it) and ``plugins``; nothing outside a run's folder.
+
+    The call needs saccade.models, and the modules under ``plugins``, which are to be imported before: they register the
+    parts that aren't Saccade's own.
+    """
     from saccade.cluster.job import SpeechClassificationJob, parse_job
+    from saccade.cluster.parts.choose import plugin_parts
     from saccade.cluster.training.tasks import make_task
     from saccade.models.speech.log_mel import LogMel
     from saccade.pipelines.records.record import read_json
@@ -130,10 +136,20 @@ def _how_to_build(checkpoint: Path, job: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(parsed, SpeechClassificationJob):
         settings = parsed.data.model_dump(include={"sampling_rate", "mels", "frame_ms", "hop_ms"})
         build = partial(build.func, **{**build.keywords, "features": partial(LogMel, **settings)})
-    return {"facts": facts, "network": _call(build)}
+    plugins = dict.fromkeys(part.cls.__module__ for part in plugin_parts(parsed.model))
+    return {"facts": facts, "network": _call(build), "plugins": list(plugins)}
 
 
-def _call(build: partial[Any]) -> dict[str, Any]:
-    """A call of a class, as JSON; an argument may be such a call itself."""
-    arguments = {name: _call(value) if isinstance(value, partial) else value for name, value in build.keywords.items()}
-    return {"class": f"{build.func.__module__}.{build.func.__qualname__}", "arguments": arguments}
+def _call(value: Any) -> Any:
+    """A call of a class, as JSON: ``class`` and ``arguments``, some of which may be such calls themselves."""
+    if isinstance(value, partial):
+        cls, arguments = value.func, dict(value.keywords)
+    elif is_dataclass(value):  # the choices of attention's parts
+        cls, arguments = type(value), {field.name: getattr(value, field.name) for field in fields(value)}
+    elif isinstance(value, Mapping):
+        return {name: _call(inner) for name, inner in value.items()}
+    elif isinstance(value, list | tuple):
+        return [_call(inner) for inner in value]
+    else:
+        return value
+    return {"class": f"{cls.__module__}.{cls.__qualname__}", "arguments": _call(arguments)}

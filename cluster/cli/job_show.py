@@ -21,4 +21,8 @@ def show(job: Path, overrides: tuple[str, ...]) -> None:
     """
     from saccade.cluster.job import job_to_yaml, load_job
 
-    click.echo(job_to_yaml(load_job(job, overrides)), nl=False)
+    loaded = load_job(job, overrides)
+    from saccade.cluster.parts.check import check_parts
+
+    check_parts(loaded, job.parent)
+    click.echo(job_to_yaml(loaded), nl=False)

@@ -42,6 +42,12 @@ checkpoint = LazyGroup(
     help="Look at checkpoints, and take models out of them.",
     epilog=examples("saccade checkpoint verify runs/demo", "saccade checkpoint export runs/demo exported"),
 )
+plugins = LazyGroup(
+    "plugins",
+    {"list": Lazy(f"{CLI}.plugins_list", "show", "List the parts that a job can name, and who brings them.")},
+    help="Look at scores, normalizers, masks, positions, blocks and models, other people's too.",
+    epilog=examples("saccade plugins list"),
+)
 cluster = LazyGroup(
     "cluster",
     {"validate": Lazy(f"{CLI}.cluster_validate", "validate", "Check the YAML for `ray up` and KubeRay.")},
@@ -54,10 +60,12 @@ app = LazyGroup(
         "train": Lazy(f"{CLI}.train", "train", "Train a job, or resume its run."),
         "evaluate": Lazy(f"{CLI}.evaluate", "evaluate", "Measure a trained run on a split of its data."),
         "predict": Lazy(f"{CLI}.predict", "predict", "Apply a trained run to new rows."),
+        "explain": Lazy(f"{CLI}.explain", "explain", "Show where a trained run's attention looks."),
         "report": Lazy(f"{CLI}.report", "report", "Write a run's report: one HTML page, or a W&B report."),
         "job": job,
         "data": data,
         "checkpoint": checkpoint,
+        "plugins": plugins,
         "cluster": cluster,
         "doctor": Lazy(f"{CLI}.doctor", "doctor", "Say what this machine has, and what is wrong with it."),
     },

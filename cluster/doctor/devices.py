@@ -46,7 +46,7 @@ def attention_backends() -> Facts:
     try:
         import torch
 
-        from saccade.models.attention.backends import available
+        from saccade.models.attention.backends.choose import available
 
         return dict(available("cuda" if torch.cuda.is_available() else "cpu"))
     except Exception as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from saccade.cluster.doctor import devices, extensions, machine, packages, services
+from saccade.cluster.doctor import devices, extensions, machine, packages, plugins, services
 from saccade.cluster.doctor.finding import Facts, Finding
 
 CHECKS = (
@@ -16,6 +16,7 @@ CHECKS = (
     packages.mismatched_builds,
     devices.broken_torch,
     devices.unused_gpu,
+    plugins.broken_plugins,
     extensions.stale_locks,
     extensions.unbuilt_op,
     services.silent_ray,

@@ -17,6 +17,9 @@ class Data(Section):
     window: int = Field(default=4096, ge=1)
     """Rows that are shuffled, sorted by length and cut into micro-batches together."""
 
+    max_length: int = Field(ge=1)
+    """Only so much of a row is used."""
+
 
 class NextItemData(Data):
     """Histories of users, in time order."""

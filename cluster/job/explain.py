@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from saccade.cluster.job.keys import nearest_keys, section_at
+from saccade.cluster.job.model import OWN, PluginModel
 from saccade.cluster.job.section import Section
 
 SHOWN = 3
@@ -36,6 +37,10 @@ EXPECTED: Mapping[str, str] = {
     "literal_error": "{expected}",
     "model_type": "a section (keys indented below it)",
     "model_attributes_type": "a section (keys indented below it)",
+    "dict_type": "a section (keys indented below it)",
+    "list_type": "a list",
+    "part": "a name, or a section with a name and options",
+    "module_name": "a module's name as in `import folder.module`, without .py",
 }
 
 
@@ -79,23 +84,41 @@ def _line(path: Sequence[str], details: Sequence[ErrorDetails], job: type[Sectio
         return f"{key} is missing"
     if detail["type"] == "extra_forbidden":
         return _unknown_key(path, job, values)
-    expected = " or ".join(dict.fromkeys(_expected(d) for d in details))
     given = detail["input"]
     if path[-1:] == ("name",) and isinstance(given, dict):
         given = given.get("name")
     fit = f" doesn't fit task={values['task']}" if key in ("model.name", "loss.name") else ""
-    return f"{key}={_shown(given)}{fit}: expected {expected}{_nearest(given, detail)}"
+    return _wrong_value(key, given, details, fit)
+
+
+def _wrong_value(key: str, given: Any, details: Sequence[ErrorDetails], fit: str = "") -> str:
+    expected = " or ".join(dict.fromkeys(_expected(d) for d in details))
+    return f"{key}={_shown(given)}{fit}: expected {expected}{_nearest(given, details[0])}"
+
+
+def explain_value(error: ValidationError, key: str, value: Any) -> str:
+    """One line for a value that was checked by itself: its first finding."""
+    findings: dict[tuple[str, ...], list[ErrorDetails]] = {}
+    for detail in error.errors(include_url=False):
+        findings.setdefault(_path(detail, value), []).append(detail)
+    path, details = next(iter(findings.items()))
+    return _wrong_value(".".join([key, *path]), details[0]["input"], details)
 
 
 def _unknown_key(path: Sequence[str], job: type[Section], values: Mapping[str, Any]) -> str:
     key = ".".join(path)
+    section = section_at(job, path[:-1], values)
+    if section is PluginModel and (model := difflib.get_close_matches(values["model"]["name"], OWN, n=1, cutoff=0.7)):
+        return f"unknown key {key} of a plug-in's model; did you mean model.name={model[0]}?"
     near = nearest_keys(job, path, values)
     if near:
         return f"unknown key {key}; did you mean {' or '.join(near)}?"
-    keys = list(section_at(job, path[:-1], values).model_fields)
+    keys = list(section.model_fields)
     where = ".".join(path[:-1]) or "a job"
-    if "name" in keys and len(path) == 2 and path[0] != "run":
-        where += f" with name={section_at(job, path[:-1], values).model_fields['name'].default}"
+    if section is PluginModel:
+        where += f" with name={values['model']['name']}, a plug-in's,"
+    elif "name" in keys and len(path) == 2 and path[0] != "run":
+        where += f" with name={section.model_fields['name'].default}"
     return f"unknown key {key}; {where} takes " + (", ".join(keys) if keys else f"no keys for task={values['task']}")
 
 

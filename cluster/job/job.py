@@ -6,20 +6,35 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, TypeAdapter
+from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic_core import PydanticCustomError
 
 from saccade.cluster.job.checkpoint import Checkpoint
 from saccade.cluster.job.data import Data, NextItemData, SpeechClassificationData, TextClassificationData
 from saccade.cluster.job.engine import Engine
 from saccade.cluster.job.evaluate import ClassificationEvaluate, Evaluate, NextItemEvaluate
 from saccade.cluster.job.loss import CrossEntropy, NextItemLoss, SampledSoftmax
-from saccade.cluster.job.model import Network, SasRec, SpeechEncoder, TextEncoder
+from saccade.cluster.job.model import (
+    Network,
+    NextItemModel,
+    SasRec,
+    SpeechEncoder,
+    SpeechModel,
+    TextEncoder,
+    TextModel,
+)
 from saccade.cluster.job.optimizer import Optimizer
 from saccade.cluster.job.run import Run
 from saccade.cluster.job.section import Section
 from saccade.cluster.job.tables import NextItemTables, NoTables, TextTables
 from saccade.cluster.job.train import Train
 from saccade.cluster.job.wandb import Wandb
+
+
+def _module(name: str) -> str:
+    if not all(part.isidentifier() for part in name.split(".")) or name.endswith(".py"):
+        raise PydanticCustomError("module_name", "a module's name")
+    return name
 
 
 class Job(Section):
@@ -32,6 +47,9 @@ class Job(Section):
     """The problem to solve; it decides which other keys there are."""
 
     run: Run = Run()
+    plugins: tuple[Annotated[str, AfterValidator(_module)], ...] = ()
+    """Python modules to import, of the working directory or installed: they register the parts that the job names."""
+
     data: Data
     model: Network
     tables: Section
@@ -62,7 +80,7 @@ class NextItemJob(Job):
     """The problem to solve; it decides which other keys there are."""
 
     data: NextItemData
-    model: SasRec = SasRec()
+    model: NextItemModel = SasRec()
     tables: NextItemTables = NextItemTables()
     loss: NextItemLoss = SampledSoftmax()
     evaluate: NextItemEvaluate = NextItemEvaluate()
@@ -75,7 +93,7 @@ class TextClassificationJob(Job):
     """The problem to solve; it decides which other keys there are."""
 
     data: TextClassificationData
-    model: TextEncoder = TextEncoder()
+    model: TextModel = TextEncoder()
     tables: TextTables = TextTables()
     loss: CrossEntropy = CrossEntropy()
     evaluate: ClassificationEvaluate = ClassificationEvaluate()
@@ -88,7 +106,7 @@ class SpeechClassificationJob(Job):
     """The problem to solve; it decides which other keys there are."""
 
     data: SpeechClassificationData
-    model: SpeechEncoder = SpeechEncoder()
+    model: SpeechModel = SpeechEncoder()
     tables: NoTables = NoTables()
     loss: CrossEntropy = CrossEntropy()
     evaluate: ClassificationEvaluate = ClassificationEvaluate()

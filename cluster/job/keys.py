@@ -29,13 +29,18 @@ def sections_in(annotation: Any) -> list[type[Section]]:
 
 
 def section_at(job: type[Section], path: Sequence[str], values: Any) -> type[Section]:
-    """The section that ``path`` leads to; of a union's variants the one that ``name`` in ``values`` chooses."""
+    """The section that ``path`` leads to; of a union's variants the one that ``name`` in ``values`` chooses.
+
+    That is the variant of this name, else one that takes any name, else (there is no name) the first.
+    """
     section = job
     for key in path:
         values = values.get(key, {}) if isinstance(values, Mapping) else {}
         variants = sections_in(section.model_fields[key].annotation)
         name = values.get("name") if isinstance(values, Mapping) else None
-        section = next((v for v in variants if name and v.model_fields["name"].default == name), variants[0])
+        named = [v for v in variants if name and v.model_fields["name"].default == name]
+        of_any_name = [v for v in variants if name and v.model_fields["name"].is_required()]
+        section = [*named, *of_any_name, *variants][0]
     return section
 
 

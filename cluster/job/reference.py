@@ -5,13 +5,25 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from saccade.cluster.job.job import TASKS, Job
 from saccade.cluster.job.keys import sections_in
+from saccade.cluster.job.model import PluginModel
 from saccade.cluster.job.section import Section
 
+HEAD = "| key | default | values | meaning |\n|---|---|---|---|"
+PARTS = {
+    "score": "a [score](#scores)",
+    "normalizer": "a [normalizer](#normalizers)",
+    "masks": "list of [masks](#masks)",
+    "positions": "list of [positions](#positions)",
+    "block": "a [block](#blocks)",
+}
 BEGIN, END = "<!-- begin: made by saccade.cluster.job.reference -->", "<!-- end -->"
 
 
@@ -23,16 +35,17 @@ def reference() -> str:
         for task, job in TASKS.items():
             for kind in sections_in(job.model_fields[name].annotation):
                 kinds.setdefault(kind, []).append(task)
-        for kind, tasks in kinds.items():
+        if not kinds and name != "task":
+            parts.append(f"### `{name}`\n\n{HEAD}\n" + "\n".join(_rows(Job, "", only=name)))
+        for kind, tasks in sorted(kinds.items(), key=lambda item: item[0] is PluginModel):  # other people's last
             if not kind.model_fields:
                 continue
             title = f"`{name}`"
             if len(kinds) > 1:
-                label = kind.model_fields["name"].default if "name" in kind.model_fields else ""
-                title += f", {', '.join(tasks)}" + (f": {label}" if label else "")
-            head = "| key | default | values | meaning |\n|---|---|---|---|"
-            parts.append(f"### {title}\n\n{_one_line(kind.__doc__)}\n\n{head}\n" + "\n".join(_rows(kind, name)))
-    return "\n\n".join(parts)
+                title += f", {', '.join(tasks)}" + (f": {label}" if (label := _label(kind)) else "")
+            rows = "\n".join(_rows(kind, f"{name}."))
+            parts.append(f"### {title}\n\n{_one_line(kind.__doc__)}\n\n{HEAD}\n{rows}")
+    return "\n\n".join([*parts, *_own_parts()])
 
 
 def write(path: Path) -> None:
@@ -42,22 +55,55 @@ def write(path: Path) -> None:
     path.write_text(f"{before}{BEGIN}\n\n{reference()}\n\n{END}{after}")
 
 
-def _rows(section: type[Section], prefix: str) -> list[str]:
+def _label(kind: type[Section]) -> str:
+    """What tells kinds of a section apart: the name that they go by."""
+    if kind is PluginModel:
+        return "a plug-in's"
+    return str(kind.model_fields["name"].default) if "name" in kind.model_fields else ""
+
+
+def _rows(section: type[Section], prefix: str, only: str | None = None) -> list[str]:
     rows = []
     properties = section.model_json_schema()["properties"]
     for name, field in section.model_fields.items():
+        if only not in (None, name):
+            continue
         inner = sections_in(field.annotation)
         if inner:
-            rows += _rows(inner[0], f"{prefix}.{name}")
+            rows += _rows(inner[0], f"{prefix}{name}.")
             continue
-        default = "required" if field.is_required() else f"`{json.dumps(field.get_default())}`".replace('"', "")
-        if (prefix, name) == ("run", "name"):
+        if field.is_required():
+            default = "required"
+        elif (prefix, name) == ("run.", "name"):
             default = "the file's name"
-        rows.append(f"| `{prefix}.{name}` | {default} | {_values(properties[name])} | {_one_line(field.description)} |")
+        else:
+            value = to_jsonable_python(field.get_default(call_default_factory=True, validated_data={}))
+            default = f"`{json.dumps(value)}`".replace('"', "")
+        values = PARTS.get(name) or _values(properties[name])
+        rows.append(f"| `{prefix}{name}` | {default} | {values} | {_one_line(field.description)} |")
     return rows
 
 
+def _own_parts() -> list[str]:
+    """A heading and a table for each kind of part that Saccade has itself."""
+    from saccade.cluster.parts.choose import OWN_PACKAGE  # takes torch
+    from saccade.cluster.parts.listing import all_parts
+
+    own = [part for part in all_parts() if part.package == OWN_PACKAGE]
+    parts = []
+    for kind, group in groupby(own, key=lambda part: part.entry.kind):
+        rows = ["| name | options | what it is |\n|---|---|---|"]
+        for part in group:
+            options = ", ".join(f"`{option}`" for option in part.options)
+            what = part.description.replace("``", "`")
+            rows.append(f"| `{part.entry.name}` | {_one_line(options)} | {_one_line(what)} |")
+        parts.append(f"### {kind.capitalize()}s\n\n" + "\n".join(rows))
+    return parts
+
+
 def _values(schema: Mapping[str, Any]) -> str:
+    if schema.get("type") == "object":
+        return "section"
     if "anyOf" in schema:
         return " or ".join(_values(option) for option in schema["anyOf"])
     if "const" in schema or "enum" in schema:

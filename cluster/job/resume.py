@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from saccade.cluster.job.attention import WRITTEN_OUT
 from saccade.cluster.job.job import Job
 
 FREE = (
     "run.workers", "run.cpus_per_worker", "run.max_failures", "run.storage", "run.name", "run.start_from",
+    "plugins", "model.attention.backend", "model.block.backend",
     "engine.", "train.epochs", "train.log_every", "train.on_not_finite", "evaluate.", "checkpoint.", "wandb.",
 )  # fmt: skip
 """Keys, and sections, that may change between two starts of a run: they don't touch what it has learned so far."""
@@ -16,7 +18,7 @@ FREE = (
 
 def resume_differences(old: Job, new: Job) -> list[str]:
     """Changes that make resuming ``old`` as ``new`` meaningless, as ``key: old -> new``; empty where it may resume."""
-    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    before, after = (_flat(job.model_dump(mode="json", context=WRITTEN_OUT)) for job in (old, new))
     keys = dict.fromkeys([*before, *after])
     changed = [key for key in keys if before.get(key) != after.get(key) and not key.startswith(FREE)]
     hard = [key for key in changed if not _free_in_table(key, before, after)]

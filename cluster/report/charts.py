@@ -85,9 +85,7 @@ def draw(chart: Chart, name: str) -> str:
             axes.legend(
                 loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, borderpad=0, handlelength=1.2
             )
-        buffer = io.StringIO()
-        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
-    return _inline(buffer.getvalue(), chart, name)
+        return inline_svg(figure, chart.title, name)
 
 
 def thin(points: Points, most: int = MOST_POINTS) -> Points:
@@ -136,7 +134,11 @@ def _line(axes: Axes, label: str, points: Points, colour: str, chart: Chart) -> 
     axes.plot([x for x, _ in ringed], [y for _, y in ringed], "o", color=colour, markerfacecolor="none", markersize=9)
 
 
-def _inline(drawing: str, chart: Chart, name: str) -> str:
+def inline_svg(figure: Figure, title: str, name: str) -> str:
+    """A figure drawn in ``STYLE`` as an ``<svg>`` element; see ``draw``."""
+    buffer = io.StringIO()
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+    drawing = buffer.getvalue()
     svg = drawing[drawing.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\sid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
@@ -144,6 +146,6 @@ def _inline(drawing: str, chart: Chart, name: str) -> str:
     opening = svg[: svg.index(">") + 1]
     view_box = re.search(r'viewBox="([^"]*)"', opening)
     assert view_box is not None
-    label = chart.title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    label = title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     body = svg[len(opening) :].strip()
     return f'<svg viewBox="{view_box[1]}" role="img" aria-label="{label}">{body}'

@@ -29,10 +29,11 @@ FROM_ZERO = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """A chart of the page: its title and its ``<svg>``."""
+    """A chart of the page: its title and its ``<svg>``, and how wide it is in pixels where it doesn't fill a column."""
 
     title: str
     svg: str
+    width: int | None = None
 
 
 def curves(run: Run) -> list[Drawing]:

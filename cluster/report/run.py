@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from saccade.cluster.report.attention import HeatMaps
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.records.history import read_history
 from saccade.pipelines.records.record import read_json
@@ -30,6 +31,7 @@ class Run:
         history: the lines of ``history.jsonl``; empty before the first.
         result: ``result.json``; None before the run has ended.
         progress: ``progress.json``; None where there is none.
+        attention: ``attention/heat_maps.json``; None where there is none.
     """
 
     folder: Path
@@ -39,6 +41,7 @@ class Run:
     history: list[dict[str, Any]]
     result: dict[str, Any] | None
     progress: dict[str, Any] | None
+    attention: HeatMaps | None = None
 
     @property
     def name(self) -> str:
@@ -128,6 +131,7 @@ def load_run(folder: Path) -> Run:
         history=history,
         result=_read_object(folder / "result.json"),
         progress=_read_object(folder / "progress.json"),
+        attention=HeatMaps.read(folder),
     )
 
 

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from saccade.cluster.report.attention import FILE, FOLDER
 from saccade.cluster.report.curves import Drawing, curves
+from saccade.cluster.report.pictures import draw_heat_map
 from saccade.cluster.report.run import Run, is_evaluation
 from saccade.cluster.report.text import duration, metric, number, size
+
+PICTURES = 24
+"""Heat maps that the page shows at most; each takes some 40 kB of it."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +38,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the page. ``notes`` say what is missing or how to read it; ``folded`` texts open at a click."""
+    """One part of the page. ``notes`` say what is missing or how to read it; ``folded`` texts open at a click.
+
+    ``charts`` fill columns of one width; ``pictures`` have their own.
+    """
 
     title: str
     notes: Sequence[str] = ()
     charts: Sequence[Drawing] = ()
+    pictures: Sequence[Drawing] = ()
     facts: Sequence[tuple[str, str]] = ()
     tables: Sequence[Table] = ()
     folded: Sequence[tuple[str, str]] = ()
@@ -67,6 +76,7 @@ def sections(run: Run) -> list[Section]:
         _curves(run),
         _metrics(run),
         *_classification(run),
+        *_attention(run),
         _data(run),
         _model(run),
         _time(run),
@@ -134,6 +144,22 @@ def _classification(run: Run) -> list[Section]:
             rows.append([label, "", "", metric(values), ""])
     table = Table("", ["label", "precision", "recall", "F1", "rows"], rows)
     return [Section("Classification report", tables=[table])]
+
+
+def _attention(run: Run) -> list[Section]:
+    """Heat maps of a few rows, where the run or `saccade explain` has left some."""
+    found = run.attention
+    if found is None or not found.maps:
+        return []
+    notes = [
+        f"A few rows of the {found.split} split, with the checkpoint at step {number(found.step)}. Each row of a "
+        "picture is a query, each column a key. Full colour is the head's largest weight, which stands above it; "
+        "colour goes with the square root of the weight, and weights below zero are orange."
+    ]
+    if len(found.maps) > PICTURES:
+        notes.append(f"{len(found.maps) - PICTURES} more are in {FOLDER}/{FILE} in the run's folder.")
+    pictures = [draw_heat_map(one, f"map{index}") for index, one in enumerate(found.maps[:PICTURES])]
+    return [Section("Attention", notes=notes, pictures=pictures)]
 
 
 def _data(run: Run) -> Section:

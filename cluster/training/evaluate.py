@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from saccade.cluster.job import Job, load_job, parse_job
+from saccade.cluster.parts.check import check_parts
 from saccade.cluster.progress import follow
 from saccade.cluster.training.best import best_checkpoint
 from saccade.cluster.training.engines import choose_device, make_engine
@@ -42,6 +43,7 @@ def evaluate(run: Path, overrides: Sequence[str], split: Split) -> dict[str, Any
     """
     job = load_job(run / "job.yaml", overrides).resolved(Path.cwd())
     check_workers(job)
+    check_parts(job, run)
     if not has_split(job, split):
         raise UserError(f"{job.data.path} has no {split} split: choose another --split or data.path")
     checkpoint = best_checkpoint(run)

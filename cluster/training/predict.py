@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from saccade.cluster.job import Job, NextItemJob, load_job
+from saccade.cluster.parts.check import check_parts
 from saccade.cluster.training.best import best_checkpoint
 from saccade.cluster.training.engines import choose_device, make_engine
 from saccade.cluster.training.tasks import make_task
@@ -44,6 +45,7 @@ def predict(run: Path, data: str, output: Path, top_k: int) -> dict[str, Any]:
     if not output.parent.is_dir():
         raise UserError(f"--output {output}: the folder {output.parent} doesn't exist")
     job = load_job(run / "job.yaml", ["engine.name=reference"])
+    check_parts(job, run)
     facts = read_json(run / "run.json")["facts"]
     task = make_task(job, facts, run / "artifacts")
     engine = make_engine(job, task, choose_device(job))

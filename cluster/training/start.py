@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from saccade.cluster.job import Job, job_to_yaml, load_job, resume_differences
+from saccade.cluster.parts.check import check_parts
+from saccade.cluster.parts.listing import plugin_packages
 from saccade.cluster.progress import follow
 from saccade.cluster.training.facts import gather_facts
 from saccade.cluster.training.record import check_tracking, data_facts
@@ -39,6 +41,7 @@ def train(job: Job, *, fresh: bool) -> dict[str, Any]:
     folder = job.run.folder
     check_workers(job)
     check_tracking(job)
+    check_parts(job, folder)
     with contextlib.ExitStack() as lock:
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +102,8 @@ def _begin(job: Job, folder: Path, fresh: bool) -> dict[str, Any]:
         "wandb_id": uuid.uuid4().hex[:12],
         **git_state(Path.cwd()),
         **known,
+        "directory": str(Path.cwd()),
+        "plugins": plugin_packages(job.model),
         "data": data,
         "facts": facts,
     }

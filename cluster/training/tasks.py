@@ -9,14 +9,11 @@ from typing import Any
 
 from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob, TextClassificationJob
 from saccade.cluster.job.loss import BinaryCrossEntropy, GeneralizedBinaryCrossEntropy, SampledSoftmax
-from saccade.cluster.job.model import Network
+from saccade.cluster.parts.use import use_plugins
 from saccade.cluster.training.facts import TOKENIZER
+from saccade.cluster.training.networks import log_mel, network_of
 from saccade.models.losses.binary import bce, gbce
 from saccade.models.losses.sampled_softmax import sampled_softmax
-from saccade.models.recommendation.sasrec import SASRec
-from saccade.models.speech.classifier import SpeechClassifier
-from saccade.models.speech.log_mel import LogMel
-from saccade.models.text.classifier import TextClassifier
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.task import Task
 from saccade.pipelines.tasks.negatives import ScoredLoss
@@ -27,7 +24,12 @@ from saccade.pipelines.text.tokenizer import Tokenizer
 
 
 def make_task(job: Job, facts: Mapping[str, Any], artifacts: Path) -> Task:
-    """The job's task, from what ``gather_facts`` found and left in ``artifacts``."""
+    """The job's task, from what ``gather_facts`` found and left in ``artifacts``, a folder inside the run's.
+
+    Raises:
+        UserError: a plug-in or a part that the job names can't be had.
+    """
+    use_plugins(job, artifacts.parent)
     if isinstance(job, NextItemJob):
         return _next_item(job, facts)
     if isinstance(job, TextClassificationJob):
@@ -38,18 +40,13 @@ def make_task(job: Job, facts: Mapping[str, Any], artifacts: Path) -> Task:
 
 
 def _next_item(job: NextItemJob, facts: Mapping[str, Any]) -> NextItem:
-    model = job.model
     return NextItem(
         history=job.data.history,
         max_length=job.data.max_length,
         latest=job.data.latest,
         items=facts["items"],
-        build=partial(
-            SASRec,
-            **_attention(model),
-            max_length=job.data.max_length,
-        ),
-        dim=model.dim,
+        build=network_of(job),
+        dim=job.model.dim,
         standard_deviation=job.tables.items.standard_deviation,
         loss=_scored_loss(job.loss, facts["items"]),
         ks=job.evaluate.ks,
@@ -57,53 +54,29 @@ def _next_item(job: NextItemJob, facts: Mapping[str, Any]) -> NextItem:
 
 
 def _text(job: TextClassificationJob, labels: Sequence[str], tokenizer: Tokenizer) -> TextClassification:
-    model = job.model
     return TextClassification(
         text=job.data.text,
         label=job.data.label,
         labels=labels,
         tokenizer=tokenizer,
         max_length=job.data.max_length,
-        build=partial(
-            TextClassifier,
-            classes=len(labels),
-            **_attention(model),
-            token_dropout=model.token_dropout,
-            reach=model.reach,
-            max_length=job.data.max_length,
-        ),
-        dim=model.dim,
+        build=network_of(job, len(labels)),
+        dim=job.model.dim,
         standard_deviation=job.tables.tokens.standard_deviation,
         label_smoothing=job.loss.label_smoothing,
     )
 
 
 def _speech(job: SpeechClassificationJob, labels: Sequence[str]) -> SpeechClassification:
-    data, model = job.data, job.model
-    features = LogMel(data.sampling_rate, data.mels, data.frame_ms, data.hop_ms)
     return SpeechClassification(
-        audio=data.audio,
-        label=data.label,
+        audio=job.data.audio,
+        label=job.data.label,
         labels=labels,
-        features=features,
-        max_length=data.max_length,
-        build=partial(
-            SpeechClassifier,
-            classes=len(labels),
-            features=features,
-            stacked=model.stacked,
-            **_attention(model),
-            reach=model.reach,
-            masked_bands=model.masked_bands,
-            masked_time=model.masked_time,
-        ),
+        features=log_mel(job.data),
+        max_length=job.data.max_length,
+        build=network_of(job, len(labels)),
         label_smoothing=job.loss.label_smoothing,
     )
-
-
-def _attention(model: Network) -> dict[str, Any]:
-    """The keys that every attention network has, as its constructor names them."""
-    return model.model_dump(include={"dim", "blocks", "heads", "hidden", "dropout"})
 
 
 def _scored_loss(loss: SampledSoftmax | BinaryCrossEntropy | GeneralizedBinaryCrossEntropy, items: int) -> ScoredLoss:

@@ -11,6 +11,7 @@ from typing import Any
 from saccade.cluster.job import Job, parse_job
 from saccade.cluster.training.begin import begin
 from saccade.cluster.training.engines import choose_device, make_engine
+from saccade.cluster.training.explain import leave_heat_maps
 from saccade.cluster.training.readers import make_reader
 from saccade.cluster.training.record import note_start
 from saccade.cluster.training.sources import has_split, open_source
@@ -81,7 +82,10 @@ def train_worker(arguments: dict[str, Any]) -> None:
             raise
         result["wall_seconds"] = round(time.monotonic() - began, 1)
         if collective.rank == 0:
+            best = folder / "checkpoints" / step_name(result["best_step"])
+            pictures = leave_heat_maps(job, arguments["facts"], folder, best, progress, pictures=len(trackers) > 1)
             for tracker in trackers:
+                tracker.show(result["best_step"], pictures)
                 tracker.log(state.step, {k: v for k, v in result["metrics"].items() if k.startswith("test/")})
                 tracker.finish(result)
             write_json(folder / "result.json", result)

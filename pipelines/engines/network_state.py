@@ -29,20 +29,26 @@ def check_network(network: nn.Module, saved: Mapping[str, Tensor]) -> None:
 
 
 @torch.no_grad()
-def load_network(network: nn.Module, optimizer: torch.optim.Optimizer, saved: Mapping[str, Tensor]) -> None:
-    """Take weights and optimizer state.
+def load_weights(network: nn.Module, saved: Mapping[str, Tensor]) -> None:
+    """Take the weights alone.
 
     Raises:
         UserError: a parameter is missing or has another shape.
     """
     check_network(network, saved)
-    states = list(dict.fromkeys(name.split("/", 2)[1] for name in saved if name.startswith("optimizer/")))
     for name, parameter in network.named_parameters():
         weight = saved[f"weight/{name}"]
         if weight.shape != parameter.shape:
             shapes = f"{tuple(weight.shape)} in the checkpoint and {tuple(parameter.shape)} in the job's model"
             raise UserError(f"the network's {name} is {shapes}: resume with the model that made it")
         parameter.copy_(weight)
+
+
+def load_network(network: nn.Module, optimizer: torch.optim.Optimizer, saved: Mapping[str, Tensor]) -> None:
+    """Take weights and optimizer state; raises what :func:`load_weights` does."""
+    load_weights(network, saved)
+    states = list(dict.fromkeys(name.split("/", 2)[1] for name in saved if name.startswith("optimizer/")))
+    for name, parameter in network.named_parameters():
         found: dict[str, Any] = {}
         for state in states:
             value = saved[f"optimizer/{state}/{name}"]

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from saccade.models.scheduled import set_step
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.restore import check_tables
@@ -60,6 +61,7 @@ class ReferenceEngine:
     def step(self, batches: Sequence[Batch], targets: int, learning_rate: float) -> StepResult:
         """See :class:`saccade.pipelines.engines.engine.Engine`."""
         self.network.train()
+        set_step(self.network, self.steps)
         batches = [batch.to(self.device) for batch in batches]
         leaves = [self.tables.lookup(batch.lookups) for batch in batches]
         losses = []
@@ -87,6 +89,7 @@ class ReferenceEngine:
     def evaluate(self, batches: Sequence[Batch]) -> list[Tensor]:
         """See :class:`saccade.pipelines.engines.engine.Engine`."""
         self.network.eval()
+        set_step(self.network, self.steps)
         moved = [batch.to(self.device) for batch in batches]
         return [self._forward(self.tables.lookup(batch.lookups), batch) for batch in moved]
 

@@ -35,6 +35,9 @@ class History:
         line = {"step": step, "time": round(time.time(), 3), "seconds": round(self._clock(), 3), **metrics}
         self._file.append(_encode(line))
 
+    def show(self, step: int, pictures: Mapping[str, Path]) -> None:
+        """Nothing to do: a history is numbers."""
+
     def finish(self, result: Mapping[str, Any]) -> None:
         """Nothing to do: the lines are written already, and the result has its own file."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from saccade.models.jagged import Jagged, Layout
 from saccade.pipelines.errors import UserError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import tokenizers
 
 UNKNOWN = "[UNK]"
+WORD = "▁"
+"""The mark before a word's first piece."""
 
 
 class Tokenizer:
@@ -60,6 +63,12 @@ class Tokenizer:
         ids = [found.ids[:max_length] for found in encoded]
         lengths = torch.tensor([len(one) for one in ids], dtype=torch.int64)
         return Jagged(torch.tensor([i for one in ids for i in one], dtype=torch.int64), Layout(lengths))
+
+    def pieces(self, ids: Tensor) -> list[str]:
+        """Token ids ([T] int64) as people read them: a word's first piece as it is, the others behind a hyphen."""
+        pieces = [self._tokenizer.id_to_token(number) or UNKNOWN for number in ids.tolist()]
+        alone = (UNKNOWN, WORD)
+        return [p if p in alone else p[1:] if p.startswith(WORD) else f"-{p}" for p in pieces]
 
 
 def fit_tokenizer(source: Source, column: str, vocabulary: int, path: Path) -> Path:

@@ -7,8 +7,11 @@ from typing import Any
 
 import deepspeed
 import torch
+from deepspeed.utils import set_z3_leaf_module
 from torch import Tensor, nn
 
+from saccade.models.attention.attention import Attention
+from saccade.models.scheduled import set_step
 from saccade.pipelines.collective import Collective
 from saccade.pipelines.engines.gradients import squares
 from saccade.pipelines.engines.network_state import check_network, load_network, network_state
@@ -83,6 +86,11 @@ class ZeroNetwork:
             "steps_per_print": 1 << 60,
             "wall_clock_breakdown": False,
         }
+        # ZeRO 3 fetches parameters by a collective when a module is called, and attention calls its parts once a group,
+        # of which every rank has another number: so all of an attention's parameters come when it is called itself.
+        for module in network.modules():
+            if isinstance(module, Attention):
+                set_z3_leaf_module(module, True)
         self.engine, _, _, _ = deepspeed.initialize(
             model=_Autocast(self.network, device, precision),
             optimizer=optimizer.build(network.parameters()),
@@ -95,9 +103,10 @@ class ZeroNetwork:
         output: Tensor = self.engine(*args, **kwargs)
         return output
 
-    def train(self, mode: bool) -> None:
-        """Switch dropout on or off."""
+    def train(self, mode: bool, step: int) -> None:
+        """Switch dropout on or off, and tell modules with a schedule how many steps were taken."""
         self.engine.train(mode)
+        set_step(self.engine.module, step)
 
     def backward(self, loss: Tensor) -> None:
         """Accumulate the gradient of one micro-batch's loss; its scale is the mean over all micro-batches and ranks.

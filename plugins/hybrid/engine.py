@@ -85,7 +85,7 @@ class HybridEngine:
 
     def step(self, batches: Sequence[Batch], targets: int, learning_rate: float) -> StepResult:
         """See :class:`saccade.pipelines.engines.engine.Engine`; every rank has K / W batches, rounded up."""
-        self.network.train(True)
+        self.network.train(True, self.steps)
         batches = [batch.to(self.device) for batch in batches]
         # DeepSpeed divides by the accumulation before backward: what runs backward is the loss times its scale, as on
         # one worker, so fp16 overflows alike. After backward it takes the mean over ranks, where the sum is wanted.
@@ -113,7 +113,7 @@ class HybridEngine:
     @torch.no_grad()
     def evaluate(self, batches: Sequence[Batch]) -> list[Tensor]:
         """See :class:`saccade.pipelines.engines.engine.Engine`."""
-        self.network.train(False)
+        self.network.train(False, self.steps)
         moved = [batch.to(self.device) for batch in batches]
         looked_up = self._lookup(moved)
         return [self.task.forward(self.network, e, b) for e, b in zip(looked_up, moved, strict=True)]

@@ -95,6 +95,17 @@ class WandbTracker:
         """
         self._guard(lambda run: run.log({"step": step, **metrics}))
 
+    def show(self, step: int, pictures: Mapping[str, Path]) -> None:
+        """Log picture files as images; W&B keeps copies."""
+
+        def log(run: wandb.Run) -> None:
+            import wandb
+
+            run.log({"step": step} | {name: wandb.Image(str(path)) for name, path in pictures.items()})
+
+        if pictures:
+            self._guard(log)
+
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result's metrics and totals to the run's summary and close the run."""
         totals = {key: value for key, value in result.items() if isinstance(value, str | int | float)}

@@ -39,6 +39,36 @@ model: {dim: 16, blocks: 1, heads: 2, hidden: 32, dropout: 0.1}
 run: {name: spoken}
 """
 
+PARTS = """\
+task: next_item
+plugins: [exported_score]
+data: {path: nowhere, max_length: 20}
+model:
+  dim: 16
+  blocks: 1
+  heads: 2
+  block: {name: transformer, norm: post, gated: true}
+  attention:
+    score: {name: exported, strength: 2}
+    normalizer: {name: softmax, temperature: 0.5}
+    masks: [{name: any, of: [first, {name: window, before: 1}]}]
+    positions: [sinusoidal, {name: relative, buckets: 8}]
+    key_heads: 1
+"""
+PLUGIN = """\
+from saccade.models.attention.scores.score import Score
+from saccade.models.registry import register
+
+@register("score", "exported")
+class Exported(Score):
+    def __init__(self, strength: float = 1.0):
+        super().__init__()
+        self.strength = strength
+
+    def scale(self, dim):
+        return self.strength
+"""
+
 
 def make_run(folder: Path, text: str, facts: dict[str, Any]) -> tuple[Job, torch.nn.Module, dict[str, torch.Tensor]]:
     """A run with checkpoints at steps 1 and 2, of which 1 is the better; its network and tables are those of step 1."""
@@ -163,6 +193,19 @@ def test_export_never_overwrites_unasked(run: Run, tmp_path: Path) -> None:
 
 def test_the_script_of_the_docs_needs_torch_alone(run: Run, tmp_path: Path) -> None:
     folder, network, items = run
+    assert_the_script_gives(network, items, folder, tmp_path)
+
+
+def test_the_script_builds_other_parts_and_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "exported_score.py").write_text(PLUGIN)
+    _, network, tables = make_run(tmp_path / "parts", PARTS, {"items": 50})
+    assert_the_script_gives(network, tables["items"], tmp_path / "parts", tmp_path)
+    assert json.loads((tmp_path / "exported" / "model.json").read_text())["plugins"] == ["exported_score"]
+
+
+def assert_the_script_gives(network: torch.nn.Module, items: torch.Tensor, folder: Path, tmp_path: Path) -> None:
+    """Export the run and compare what the script of the docs computes with what its own network does."""
     command("export", folder, tmp_path / "exported")
     script = DOCS.read_text().split("<!-- A test runs this script. -->\n```python\n")[1].split("```")[0]
     blocked = ["saccade.pipelines", "saccade.plugins", "saccade.cluster", "pydantic", "pyarrow", "ray", "deepspeed"]

@@ -12,12 +12,13 @@ from saccade.cluster.job.keys import key_paths
 from saccade.pipelines.errors import UserError
 
 DEFAULT_KEYS = {task: key_paths(type(parse_job({"task": task, "data": {"path": "x"}}))) for task in TASKS}
-# Keys of losses other than the default one belong to another section; the sections' own names can be mistyped too.
+# Keys of losses and models other than the default ones belong to other sections; the sections' own names can be
+# mistyped too.
 CASES = [
     (task, key)
     for task, keys in DEFAULT_KEYS.items()
     for key in dict.fromkeys([*keys, *(".".join(k.split(".")[:-1]) for k in keys if "." in k)])
-    if key not in ("task", "loss.calibration")
+    if key not in ("task", "loss.calibration", "model.options")
 ]
 
 

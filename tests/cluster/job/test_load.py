@@ -12,6 +12,7 @@ from saccade.cluster.job import (
     load_job,
     resume_differences,
 )
+from saccade.cluster.job.model import PluginModel
 from saccade.pipelines.errors import UserError
 
 MINIMAL = "task: next_item\ndata: {path: histories}\n"
@@ -84,6 +85,36 @@ def test_overrides_are_yaml_and_make_sections(job_file: Path) -> None:
     assert job.wandb.tags == ("a", "off", "007", "2026-01-01")
 
 
+def test_parts_are_names_or_sections(job_file: Path, tmp_path: Path) -> None:
+    job = load_job(
+        job_file,
+        [
+            "plugins=[mine, folder.other]",
+            "model.attention.normalizer={name: softmax, temperature: 2}",
+            "model.attention.masks=[causal, {name: window, before: 3}]",
+            "model.block=hstu",
+        ],
+    )
+    assert job.plugins == ("mine", "folder.other")
+    attention = job.model.attention
+    assert (attention.normalizer.name, attention.normalizer.options) == ("softmax", {"temperature": 2})
+    assert [(part.name, part.options) for part in attention.masks] == [("causal", {}), ("window", {"before": 3})]
+    assert (job.model.block.name, attention.score.name) == ("hstu", "scaled_dot")
+    assert load_job(job_file, ["model.block={name: hstu}"]) == load_job(job_file, ["model.block=hstu"])
+    shown = job_to_yaml(job)
+    assert "  block: hstu\n" in shown
+    assert "    masks: [causal, {name: window, before: 3}]\n" in shown
+    (tmp_path / "again.yaml").write_text(shown)
+    assert load_job(tmp_path / "again.yaml") == job
+
+
+def test_a_plugins_model_has_the_usual_keys_and_options(job_file: Path) -> None:
+    model = load_job(job_file, ["model={name: gru, dim: 32, options: {layers: 2}}"]).model
+    assert isinstance(model, PluginModel)
+    assert (model.name, model.dim, model.options) == ("gru", 32, {"layers": 2})
+    assert model.attention.positions == ()
+
+
 def test_an_empty_section_has_its_defaults(job_file: Path) -> None:
     job_file.write_text(MINIMAL + "train:\nrun:\n")
     assert load_job(job_file).train.epochs == 10
@@ -116,7 +147,24 @@ def test_an_empty_section_has_its_defaults(job_file: Path) -> None:
         ("task=next_itm", "did you mean next_item?"),
         ("task=", "task is missing"),
         ("loss.name=cross_entropy", "loss.name='cross_entropy' doesn't fit task=next_item: expected one of sampled"),
-        ("model.name=text_encoder", "model.name='text_encoder' doesn't fit task=next_item: expected sasrec"),
+        ("model.name=text_encoder", "model.name='text_encoder' doesn't fit task=next_item: expected one of sas"),
+        ("model.name=5", "model.name=5 doesn't fit task=next_item: expected a name"),
+        ("model={name: gru, reech: 2}", "unknown key model.reech; model with name=gru, a plug-in's, takes name, dim"),
+        (
+            "model={name: sasrek, reech: 2}",
+            "unknown key model.reech of a plug-in's model; did you mean model.name=sasr",
+        ),
+        ("model.positions=learned", "unknown key model.positions; did you mean model.attention.positions?"),
+        ("model.attention.score=5", "model.attention.score=5: expected a name, or a section with a name and options"),
+        ("model.attention.score={hidden: 5}", 'model.attention.score={"hidden": 5}: expected a name, or a section'),
+        ("model.attention.masks=causal", "model.attention.masks='causal': expected a list"),
+        ("model.attention.masks=[causal, 5]", "model.attention.masks.1=5: expected a name, or a section"),
+        ("model.attention.backend=flx", "expected auto, varlen, flex, grouped or reference; did you mean flex?"),
+        ("model.attention.key_heads=3", "model.attention.key_heads=3 can't serve model.heads=2: choose a divisor of 2"),
+        ("model.block=", "model.block=null: expected a name, or a section with a name and options"),
+        ("plugins=mine", "plugins='mine': expected a list"),
+        ("plugins=[folder/mine.py]", "plugins.0='folder/mine.py': expected a module's name as in `import folder."),
+        ("plugins=[mine.py]", "plugins.0='mine.py': expected a module's name as in"),
         ("loss.name=5", "loss.name=5 doesn't fit"),
         ("loss=5", "loss=5: expected a section"),
         ("loss.calibration=1", "unknown key loss.calibration; loss with name=sampled_softmax takes"),

@@ -14,6 +14,7 @@ def job(**sections: dict[str, object]) -> Job:
     [
         {},
         {"run": {"workers": 2, "cpus_per_worker": 4, "max_failures": 0, "storage": "/mnt", "name": "other"}},
+        {"plugins": ["mine"], "model": {"attention": {"backend": "reference"}}},
         {"engine": {"name": "reference", "zero_stage": 0, "sharding": "row", "device": "cpu"}},
         {"run": {"start_from": "runs/other"}},
         {"train": {"epochs": 99, "log_every": 1, "on_not_finite": "skip"}},
@@ -39,10 +40,19 @@ def test_free_changes(sections: dict[str, dict[str, object]]) -> None:
             ["loss.name: sampled_softmax -> bce", "loss.temperature: 1.0 -> unset"],
         ),
         ({"tables": {"items": {"rows": 9}}}, ["tables.items.rows: auto -> 9"]),
+        (
+            {"model": {"attention": {"normalizer": {"name": "softmax", "temperature": 2}}, "block": "hstu"}},
+            ["model.block.name: transformer -> hstu", "model.attention.normalizer.temperature: unset -> 2"],
+        ),
     ],
 )
 def test_changes_of_the_result(sections: dict[str, dict[str, object]], expected: list[str]) -> None:
     assert resume_differences(job(), job(**sections)) == expected
+
+
+def test_a_blocks_backend_may_change() -> None:
+    old, new = (job(model={"block": block}) for block in ("hstu", {"name": "hstu", "backend": "reference"}))
+    assert resume_differences(old, new) == []
 
 
 def table(**keys: object) -> Job:

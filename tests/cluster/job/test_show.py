@@ -1,5 +1,7 @@
 """What ``job show`` and ``job schema`` print."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,14 @@ from saccade.cluster.job.yaml_text import dump_yaml, parse_yaml
 TEXT = st.text(
     st.characters(min_codepoint=32, exclude_characters="\x7f\x85\ufeff", exclude_categories=("C",)), min_size=1
 )
+
+
+MODELS: list[dict[str, Any]] = [
+    {},
+    {"block": {"name": "hstu", "time_buckets": 3}},
+    {"attention": {"masks": ["causal", {"name": "any", "of": ["first", {"name": "window"}]}], "positions": []}},
+    {"name": "gru", "options": {"layers": 2, "name": "deep", "widths": [1, {"a": None}]}},
+]
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -38,6 +48,7 @@ def test_shown_job_loads_equal(task: str, tmp_path: Path) -> None:
             "loss": st.sampled_from([{"name": "bce"}, {"name": "gbce", "calibration": 1}, {"temperature": 0.5}]),
             "wandb": st.fixed_dictionaries({"tags": st.lists(TEXT)}),
             "run": st.fixed_dictionaries({"seed": st.integers(0, 2**32 - 1)}),
+            "model": st.sampled_from(MODELS),
         }
     )
 )
@@ -65,8 +76,21 @@ def test_schema_is_valid_and_agrees_with_the_loader() -> None:
         job = parse_job({"task": task, "data": {"path": "x"}})
         validator.validate(job.model_dump(mode="json"))
         validator.validate({"task": task, "data": {"path": "x"}})
+        for model in MODELS:
+            validator.validate({"task": task, "data": {"path": "x"}, "model": model})
+        assert not validator.is_valid({"task": task, "data": {"path": "x"}, "model": {"attention": {"score": 5}}})
         assert not validator.is_valid({"task": task, "data": {"path": "x"}, "trian": {}})
         assert not validator.is_valid({"task": task, "data": {"path": "x"}, "train": {"epochs": "five"}})
+
+
+def test_reading_jobs_and_their_schema_takes_no_torch(tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text("task: next_item\ndata: {path: x}\nmodel: {attention: {score: dot}}\n")
+    code = (
+        "import sys; from pathlib import Path; from saccade.cluster.job import job_schema, job_to_yaml, load_job; "
+        f"job_schema(); job_to_yaml(load_job(Path({str(tmp_path / 'job.yaml')!r}))); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_every_key_is_described() -> None:

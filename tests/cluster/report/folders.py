@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from saccade.cluster.report.attention import HeatMap, HeatMaps
+
 JOB = """\
 run: {name: demo, storage: runs, workers: 2, seed: 0}
 data: {path: data/behaviour, max_length: 50}
@@ -62,6 +64,32 @@ def add_classification(folder: Path) -> list[str]:
     result |= {"metrics": {"valid/accuracy": 0.9, "test/accuracy": 0.8925}, "report": report, "label_names": names}
     _write(folder / "result.json", result)
     return names
+
+
+def heat_map_of(row: int = 0, heads: int = 2, tokens: int = 5, names: str = "item") -> HeatMap:
+    """Causal weights that fall with the distance."""
+    weights = [
+        [[max(0.0, 1 / (1 + i - j) - 0.1 * head) if j <= i else 0.0 for j in range(tokens)] for i in range(tokens)]
+        for head in range(heads)
+    ]
+    called = [f"{names} {i}" for i in range(tokens)]
+    return HeatMap(
+        row=row,
+        layer="layer 0",
+        module="encoder.blocks.0.attention.attention",
+        title=f"valid row {row}, layer 0; next {names} 9",
+        unit="items",
+        heads=list(range(heads)),
+        queries=called,
+        keys=called,
+        weights=weights,
+    )
+
+
+def add_heat_maps(folder: Path, count: int = 3, names: str = "item") -> None:
+    """What a run leaves of its attention."""
+    (folder / "attention").mkdir()
+    HeatMaps("valid", 800, [heat_map_of(row, names=names) for row in range(count)]).write(folder / "attention")
 
 
 def record(name: str, steps: int) -> dict[str, Any]:

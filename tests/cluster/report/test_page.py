@@ -8,9 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.cluster.report.folders import add_classification, write_progress, write_run
+from tests.cluster.report.folders import add_classification, add_heat_maps, write_progress, write_run
 
 from saccade.cluster.report.page import write_report
+from saccade.cluster.report.sections import PICTURES
 from saccade.pipelines.errors import UserError
 
 HEADINGS = ["Curves", "Metrics", "Data", "Model and engine", "Time", "Job", "Environment"]
@@ -31,9 +32,10 @@ def charts(page: str) -> list[str]:
 
 
 def assert_self_contained(page: str) -> None:
-    """Nothing is loaded: no scripts, no links, and addresses only inside the page."""
+    """Nothing is loaded: no scripts, no links, and addresses only inside the page, or that are pictures themselves."""
     assert not re.search(r"<(script|link|iframe|img|object|embed|base)\b", page)
-    assert all(address.startswith("#") for address in re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>]*)""", page))
+    addresses = re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>]*)""", page)
+    assert all(address.startswith(("#", "data:image/png;base64,")) for address in addresses)
     assert "@import" not in page
     assert all(address.startswith("#") for address in re.findall(r"url\(([^)]*)", page))
 
@@ -101,6 +103,45 @@ def test_a_classification(tmp_path: Path) -> None:
     for name in names:
         assert f"{name} 0.9100 0.8800 0.8950 83" in seen
     assert "accuracy 0.8925" in seen
+
+
+def test_heat_maps(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "demo")
+    add_classification(run)
+    add_heat_maps(run, names='<b>"$x^2$"')
+    page = write_report(run).read_text()
+    assert headings(page) == ["Curves", "Metrics", "Classification report", "Attention", *HEADINGS[2:]]
+    assert_self_contained(page)
+    assert "A few rows of the valid split, with the checkpoint at step 800." in text(page)
+    pictures = page.partition("<h2>Attention</h2>")[2].partition("</section>")[0]
+    drawings = re.findall(r"<svg.*?</svg>", pictures, flags=re.DOTALL)
+    assert len(drawings) == 3
+    for row, drawing in enumerate(drawings):
+        assert f'valid row {row}, layer 0; next <b>"$x^2$" 9' in text(pictures)
+        assert len(re.findall("data:image/png", drawing)) == 2  # a picture a head, a dot a pair
+        assert not re.search(r"(fill|stroke): #", drawing)
+        assert len(drawing) < 50_000
+        assert "head 1, up to 0.9" in drawing
+        assert drawing.count("&lt;b&gt;") + drawing.count("&lt;b>") >= 15
+    ids = re.findall(r'\sid="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_the_page_shows_only_so_many_heat_maps(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "demo", steps=20)
+    add_heat_maps(run, count=PICTURES + 2)
+    page = write_report(run).read_text()
+    assert f"valid row {PICTURES - 1}," in page
+    assert f"valid row {PICTURES}," not in page
+    assert "2 more are in attention/heat_maps.json" in text(page)
+
+
+def test_damaged_heat_maps_are_the_users_to_mend(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "demo", steps=20)
+    add_heat_maps(run)
+    (run / "attention" / "heat_maps.json").write_text("{}")
+    with pytest.raises(UserError, match="write it anew with `saccade explain"):
+        write_report(run)
 
 
 @pytest.mark.parametrize(
@@ -184,11 +225,13 @@ def test_a_browser_shows_it(tmp_path: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium is installed")
-    page = write_report(write_run(tmp_path / "demo"))
+    run = write_run(tmp_path / "demo")
+    add_heat_maps(run)
+    page = write_report(run)
     quiet = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
     quiet += ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}"]
     command = [chromium, "--headless", "--no-sandbox", *quiet, "--dump-dom", page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert headings(done.stdout) == HEADINGS
-    assert len(re.findall(r"<svg", done.stdout)) == 11
+    assert headings(done.stdout) == ["Curves", "Metrics", "Attention", *HEADINGS[2:]]
+    assert len(re.findall(r"<svg", done.stdout)) == 11 + 3
     assert_self_contained(done.stdout)

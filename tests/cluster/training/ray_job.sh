@@ -4,7 +4,13 @@ folder=$1 job=$2
 set -u
 ip link set lo up
 cd "$folder"
-mkdir -p ray source && echo "goes along" > source/note.txt
+mkdir -p ray source
+cat > source/goes_along.py << 'END'
+from saccade.models.attention.scores.scaled_dot import ScaledDot
+from saccade.models.registry import register
+
+register("score", "from_the_directory")(type("FromTheDirectory", (ScaledDot,), {}))
+END
 head -c 32 /dev/urandom | base64 | tr -d '=+/\n' > token
 chmod 600 token
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$folder/token" RAY_ADDRESS=http://127.0.0.1:8265 RAY_DEDUP_LOGS=0
@@ -19,7 +25,7 @@ submit() { # NAME ARGUMENTS…
   echo $? > "$name.code"
   ray job logs "$name" > "$name.log" 2>&1
 }
-submit good "run.storage=$folder/runs"
+submit good "run.storage=$folder/runs" "plugins=[goes_along]" model.attention.score=from_the_directory
 submit bad "run.storage=$folder/runs" run.name=bad "data.path=$folder/nowhere"
 submit stopped "run.storage=$folder/runs" run.name=stopped train.epochs=1000 evaluate.every=1000 \
   checkpoint.every_seconds=1000 &

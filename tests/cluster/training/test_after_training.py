@@ -59,6 +59,16 @@ def test_predictions_match_brute_force(undisturbed: tuple[Path, Done], histories
         np.testing.assert_allclose(scores, expected[items], atol=1e-4)
 
 
+def test_explain_opens_what_two_workers_wrote(undisturbed: tuple[Path, Done], tmp_path: Path) -> None:
+    run, trained = undisturbed
+    assert read(run / "attention" / "heat_maps.json")["step"] == trained.json["best_step"]
+    assert "WARNING no heat maps" not in (run / "log.txt").read_text()
+    done = saccade("explain", run, "--row", 5, "--output", tmp_path, "--json")
+    assert done.json["files"] == ["valid-row-5-layer-0.png", "weights.npz", "heat_maps.json"]
+    weights = np.load(tmp_path / "weights.npz")["row-5/layer-0"]
+    np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
+
+
 def test_report_writes_one_page(undisturbed: tuple[Path, Done]) -> None:
     run, trained = undisturbed
     done = saccade("report", run, "--json")
@@ -66,5 +76,6 @@ def test_report_writes_one_page(undisturbed: tuple[Path, Done]) -> None:
     page = (run / "report.html").read_text()
     assert f"{trained.json['metrics']['test/ndcg@10']:.4f}" in page
     assert "<svg" in page
+    assert "<h2>Attention</h2>" in page
     for address in ('src="http', 'href="http', "@import"):
         assert address not in page

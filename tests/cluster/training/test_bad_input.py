@@ -70,6 +70,8 @@ def test_data(name: str, job: Path, tmp_path: Path) -> None:
 JOBS: dict[str, tuple[list[str], list[str]]] = {
     "unknown key": (["modle.dim=3"], ["modle", "model"]),
     "unknown key inside": (["train.epoch=3"], ["train.epoch", "train.epochs"]),
+    "unknown part": (["model.attention.normalizer=sofmax"], ["model.attention.normalizer", "'sofmax'", "softmax?"]),
+    "missing module": (["plugins=[not_here]"], ["plugins", "not_here", str(Path.cwd())]),
     "not a number": (["train.epochs=many"], ["train.epochs", "many"]),
     "too many workers": (["run.workers=64"], ["run.workers=64", "CPUs", "lower"]),
     "too many elastic workers": (["run.workers=[64, 99]"], ["run.workers=[64, 99]", "at least 64 CPUs", "lower"]),

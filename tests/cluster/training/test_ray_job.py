@@ -45,6 +45,9 @@ def test_one_job_succeeds_one_fails_and_one_is_stopped(job: Path, folder: Path) 
     log = (folder / "good.log").read_text()
     result = read(folder / "runs" / "small" / "result.json")
     assert f"test/ndcg@10 {result['metrics']['test/ndcg@10']:.4f}" in log
+    # Its workers found what --working-dir sent along.
+    assert read(folder / "runs" / "small" / "run.json")["directory"] != str(folder / "source")
+    assert "score: from_the_directory" in (folder / "runs" / "small" / "job.yaml").read_text()
     for words in ("events/s", "% done, ETA", "done  epoch 8.0/8"):
         assert words in log
     assert "\r" not in log

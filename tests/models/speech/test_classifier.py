@@ -21,6 +21,7 @@ def classifier() -> SpeechClassifier:
         dropout=0.3,
         masked_bands=0.2,
         masked_time=0.2,
+        max_length=50,
     )
 
 

@@ -36,7 +36,7 @@ def test_hidden_tokens_keep_their_place() -> None:
     network.classifier.local.register_forward_hook(lambda module, arguments, output: seen.append(arguments[0].values))
     tokens = torch.randn(9, 8)
     network(Jagged.pack([tokens]))
-    shown = (seen[0] - network.positions.weight) / (tokens * network.scale)
+    shown = (seen[0] - network.positions[0].weight) / (tokens * network.scale)
     part = shown.mean(1)
     torch.testing.assert_close(shown, part[:, None].expand(9, 8).round(), atol=1e-4, rtol=0)
     assert set(part.round().tolist()) == {0.0, 2.0}

@@ -43,6 +43,7 @@ def path(tmp_path: Path) -> Path:
 def task() -> SpeechClassification:
     features = partial(LogMel, 8000, mels=12, frame_ms=25.0, hop_ms=10.0)
     network: dict[str, Any] = {"classes": 2, "dim": 8, "blocks": 1, "heads": 2, "hidden": 16, "dropout": 0.1}
+    network["max_length"] = 20
     return SpeechClassification(
         audio="audio",
         label="label",

@@ -86,3 +86,15 @@ def test_what_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text('{"model": 1}')
     with pytest.raises(UserError, match="not a tokenizer"):
         Tokenizer.load(tmp_path / "broken.json")
+
+
+def test_pieces_read_as_words(tmp_path: Path) -> None:
+    tokenizer = Tokenizer.load(fit_tokenizer(open_texts(tmp_path, many_texts()), "text", 60, tmp_path / "t.json"))
+    text = "Unstable tables, ☃?"
+    pieces = tokenizer.pieces(tokenizer.encode(as_bytes([text]), max_length=100).values)
+    words = " ".join(pieces).replace(" -", "").split()
+    assert words[0] == "unstable"
+    assert words[1] == "tables"
+    assert words[-1] == "?"
+    assert "[UNK]" in pieces
+    assert tokenizer.pieces(torch.zeros(0, dtype=torch.int64)) == []

@@ -47,7 +47,14 @@ def make_task(kind: str, folder: Path) -> Task:
             standard_deviation=0.1,
             **common,
         )
-    speech: dict[str, Any] = {"stacked": 2, "reach": 1, "masked_bands": 0.2, "masked_time": 0.2, **ENCODER}
+    speech: dict[str, Any] = {
+        "stacked": 2,
+        "reach": 1,
+        "masked_bands": 0.2,
+        "masked_time": 0.2,
+        "max_length": 20,
+        **ENCODER,
+    }
     features = partial(LogMel, 8000, mels=10, frame_ms=25.0, hop_ms=10.0)
     return SpeechClassification(
         audio="audio",

@@ -14,6 +14,9 @@ from tests.plugins.hybrid.parity import ACCUMULATIONS, OPTIMIZERS, SHARDINGS, ZE
 from tests.plugins.hybrid.training import Settings, call, differences, opened, run_course, train, write_histories
 from tests.processes import run_ranks
 
+from saccade.models.attention.choice import PLAIN as PLAIN_ATTENTION
+from saccade.models.attention.choice import AttentionChoice
+from saccade.models.registry import Choice
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.engines.engine import StepResult
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
@@ -43,8 +46,24 @@ def covering(workers: int) -> dict[str, Settings]:
     return found
 
 
+# Parts with parameters of their own, computed group by group; ranks have other numbers of groups, and empty batches.
+RICH = AttentionChoice(
+    score=Choice.of("additive", hidden=5),
+    normalizer=Choice.of("entmax15"),
+    masks=(Choice.of("window", before=6),),
+    positions=(Choice.of("learned"), Choice.of("rotary"), Choice.of("relative", buckets=8, max_distance=12)),
+    key_heads=1,
+)
+LEARNED_PRODUCT = AttentionChoice(score=Choice.of("general"), positions=(Choice.of("sinusoidal"), Choice.of("alibi")))
+
 RUNS = {
     2: covering(2)
+    | {f"rich-attention-zero{stage}": Settings("hybrid", stage, "row", attention=RICH) for stage in ZERO_STAGES}
+    | {
+        "rich-attention-an-idle-rank": Settings("hybrid", 3, "row", attention=RICH, lanes=1),
+        "general-alibi-zero3": Settings("hybrid", 3, "row", attention=LEARNED_PRODUCT, lanes=3),
+        "hstu-zero3": Settings("hybrid", 3, "row", attention=PLAIN_ATTENTION, block="hstu", lanes=3),
+    }
     | {
         "network-adagrad": Settings("hybrid", 1, "row", network=ADAGRAD_NETWORK),
         "network-lamb": Settings("hybrid", 0, "row", network=LAMB),

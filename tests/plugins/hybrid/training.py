@@ -16,10 +16,12 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor, nn
 
+from saccade.models.attention.choice import FROM_END, TRANSFORMER, AttentionChoice
 from saccade.models.jagged import Jagged
 from saccade.models.losses.binary import bce
 from saccade.models.losses.sampled_softmax import sampled_softmax
 from saccade.models.recommendation.sasrec import SASRec
+from saccade.models.registry import Choice
 from saccade.models.table import Table
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.checkpoint.reader import CheckpointReader
@@ -74,6 +76,8 @@ class Settings:
     clip: float | None = None
     loss_scale: float | None = None
     decay: float = 5.0
+    attention: AttentionChoice = FROM_END
+    block: str = "transformer"
     first: int = 0
     steps: int = 20
 
@@ -87,9 +91,11 @@ class Settings:
 class Odd(nn.Module):
     """SASRec with parameters of 1 and 33 elements, which don't divide by two ranks."""
 
-    def __init__(self, dropout: float = 0.2) -> None:
+    def __init__(
+        self, dropout: float = 0.2, attention: AttentionChoice = FROM_END, block: Choice = TRANSFORMER
+    ) -> None:
         super().__init__()
-        self.model = SASRec(DIM, blocks=2, heads=2, hidden=33, dropout=dropout, max_length=16)
+        self.model = SASRec(DIM, 2, 2, hidden=33, dropout=dropout, max_length=16, attention=attention, block=block)
         self.scale = nn.Parameter(torch.ones(1))
 
     def forward(self, items: Jagged) -> Tensor:
@@ -113,7 +119,7 @@ def make_task(settings: Settings) -> NextItem:
         history="history",
         max_length=16,
         items=ITEMS,
-        build=Odd,
+        build=partial(Odd, attention=settings.attention, block=Choice.of(settings.block)),
         dim=DIM,
         standard_deviation=0.1,
         loss=loss,

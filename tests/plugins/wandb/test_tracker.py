@@ -143,9 +143,37 @@ def test_an_unreachable_server_falls_back_to_offline(
     assert any(tmp_path.glob("wandb/offline-run-*/*.wandb"))
 
 
+def test_pictures_are_kept_offline(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for number in (0, 1):
+        Image.new("RGB", (20 + number, 10)).save(tmp_path / f"{number}.png")
+    tracker = start(tmp_path / "run")
+    tracker.show(7, {f"attention/row-{number}": tmp_path / f"{number}.png" for number in (0, 1)})
+    tracker.show(7, {})
+    tracker.finish({"metrics": {}})
+    (file,) = (tmp_path / "run").glob("wandb/offline-run-*/*.wandb")
+    (line,) = [items(record.history.item) for record in records(file) if record.HasField("history")]
+    assert line["step"] == 7
+    for number in (0, 1):
+        image = {name: line[f"attention/row-{number}/{name}"] for name in ("_type", "width", "height", "path")}
+        assert (image["_type"], image["width"], image["height"]) == ("image-file", 20 + number, 10)
+        assert (file.parent / "files" / image["path"]).is_file()
+
+
+def test_a_picture_that_is_not_there_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tracker = start(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        tracker.show(1, {"attention/row-0": tmp_path / "none.png"})
+        tracker.finish({"metrics": {}})
+    (message,) = warnings(caplog)
+    assert "the run goes on without it" in message
+
+
 def test_disabled_writes_nothing(tmp_path: Path) -> None:
     tracker = start(tmp_path, "disabled")
     tracker.log(1, {"train/loss": 1.0})
+    tracker.show(1, {"attention/row-0": tmp_path / "none.png"})
     tracker.finish({"metrics": {}})
     assert list(tmp_path.iterdir()) == []
 

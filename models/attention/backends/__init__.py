@@ -1,0 +1,1 @@
+"""Backends: how an attention formula is computed."""
