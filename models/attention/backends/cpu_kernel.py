@@ -186,16 +186,15 @@ def _short_forward(
     for rows, columns in pieces(q.shape[1], k.shape[1], mask.causal):
         few = k.shape[1] < FEW
         if few:  # keys before queries: a softmax over a row needs rows as long as a vector
-            scores = torch.bmm(k, q.transpose(1, 2)).transpose(1, 2)
+            scores = _scaled(k, q.transpose(1, 2), scale).transpose(1, 2)
         else:
-            scores = torch.bmm(q[:, rows], k[:, columns].transpose(1, 2))
-        scores.mul_(scale)
+            scores = _scaled(q[:, rows], k[:, columns].transpose(1, 2), scale)
         if mask.causal:
             size = rows.stop - rows.start
             scores[:, :, rows].add_(scores.new_full((size, size), float("-inf")).triu_(1))
         elif mask.added is not None:
             scores.unflatten(0, (examples, -1)).add_(mask.added)
-        weights = scores.transpose(1, 2).softmax(1).transpose(1, 2) if few else scores.softmax(2)
+        weights = _softmax_(scores.transpose(1, 2), 1).transpose(1, 2) if few else _softmax_(scores, 2)
         if mask.blind and mask.added is not None:
             weights.unflatten(0, (examples, -1)).masked_fill_(mask.added != 0, 0.0)
         _write(weights, v[:, columns], o[:, rows])
@@ -215,18 +214,35 @@ def _short_backward(
     for rows, columns in pieces(q.shape[1], k.shape[1], mask.causal):
         weights = next(kept)
         if k.shape[1] < FEW:
-            by_weight = torch.bmm(v, g.transpose(1, 2))
-            inner = torch._softmax_backward_data(by_weight, weights.transpose(1, 2), 1, weights.dtype).transpose(1, 2)
+            inner = _softmax_gradient_(_scaled(v, g.transpose(1, 2), scale), weights.transpose(1, 2), 1).transpose(1, 2)
         else:
-            by_weight = torch.bmm(g[:, rows], v[:, columns].transpose(1, 2))
-            inner = torch._softmax_backward_data(by_weight, weights, 2, weights.dtype)
-        inner.mul_(scale)
+            inner = _softmax_gradient_(_scaled(g[:, rows], v[:, columns].transpose(1, 2), scale), weights, 2)
         _write(inner, k[:, columns], dq[:, rows])
         for total, first, second in ((dk, inner, q[:, rows]), (dv, weights, g[:, rows])):
             if columns.stop == k.shape[1]:
                 torch.bmm(first.transpose(1, 2), second, out=total)
             else:
                 total[:, columns].add_(torch.bmm(first.transpose(1, 2), second))
+
+
+def _scaled(first: Tensor, second: Tensor, scale: float) -> Tensor:
+    """The products times ``scale``."""
+    room = first.new_empty(first.shape[0], first.shape[1], second.shape[2])
+    return torch.baddbmm(room, first, second, beta=0, alpha=scale, out=room)
+
+
+def _softmax_(scores: Tensor, dim: int) -> Tensor:
+    """In place: a score matrix that is still in the cache needn't be written twice."""
+    weights: Tensor = torch.ops.aten._softmax.out(scores, dim, False, out=scores)
+    return weights
+
+
+def _softmax_gradient_(gradient: Tensor, weights: Tensor, dim: int) -> Tensor:
+    """In place, from the gradient by weights to that by scores."""
+    inner: Tensor = torch.ops.aten._softmax_backward_data.out(
+        gradient, weights, dim, weights.dtype, grad_input=gradient
+    )
+    return inner
 
 
 def _write(first: Tensor, second: Tensor, out: Tensor) -> None:

@@ -23,7 +23,7 @@ from saccade.models.attention.masks.causal import Causal
 from saccade.models.attention.masks.mask import Both, Mask
 from saccade.models.jagged import Jagged, Layout
 
-FUSED = Cost(call=290.0, place=0.0062, pair=0.00012, most_places=1 << 16, most_pairs=1 << 62)
+FUSED = Cost(call=290.0, place=0.0062, pair=0.00012, most_places=1 << 12, most_pairs=1 << 62)
 """Of the fused kernel, which never holds a score matrix."""
 
 EXPLICIT = Cost(call=580.0, place=0.0087, pair=0.00057, most_places=1 << 14, most_pairs=1 << 18)
@@ -131,8 +131,9 @@ def group_masks(query: Layout, key: Layout, cost: Cost, width: int, mask: Mask |
             masks.append(GroupMask(True, None))
             continue
         allowed = None if mask is None else mask.allows(rows.as_queries(), columns.as_keys())[:, None]
-        if group.real is not None and not (aligned and hides_what_follows(mask)):
-            real = group.real[:, None, None, :]
+        lengths = key.lengths[group.examples][:, None, None, None]
+        if not (aligned and hides_what_follows(mask)) and bool((lengths < group.keys).any()):
+            real = (torch.arange(group.keys) < lengths).to(key.device)
             allowed = real if allowed is None else allowed & real
         masks.append(GroupMask(False, allowed))
     return masks

@@ -53,13 +53,11 @@ class Group:
         examples: [N] int64 on the host.
         queries: padded queries of an example.
         keys: padded keys.
-        real: [N, Lk] bool, true at real keys; None where no key is padded.
     """
 
     examples: Tensor
     queries: int
     keys: int
-    real: Tensor | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,17 +83,10 @@ def grouping(query: Layout, key: Layout, cost: Cost, width: int) -> Grouping:
     spans = [(i, min(i + most, end)) for i0, end, most in _split(cuts, q, k, cost) for i in range(i0, end, most)]
     if all(end - begin == 1 for begin, end in spans):  # one by one: in the order that they lie in, nothing moves
         spans.sort(key=lambda span: int(order[span[0]]))
-    groups = []
-    for begin, end in spans:
-        examples = order[begin:end]
-        queries, keys = max(q[begin:end]), max(k[begin:end])
-        lengths = key.lengths[examples]
-        padded = bool((lengths < keys).any())
-        real = (torch.arange(keys) < lengths[:, None]).to(key.device) if padded else None
-        groups.append(Group(examples, queries, keys, real))
-    places = _places(query, [(g.examples, g.queries) for g in groups])
+    groups = [Group(order[begin:end], max(q[begin:end]), max(k[begin:end])) for begin, end in spans]
+    places = _places(query, groups, [group.queries for group in groups])
     same = query is key
-    return Grouping(groups, places, places if same else _places(key, [(g.examples, g.keys) for g in groups]))
+    return Grouping(groups, places, places if same else _places(key, groups, [group.keys for group in groups]))
 
 
 def _order(queries: Tensor, keys: Tensor) -> Tensor:
@@ -143,19 +134,27 @@ def _split(cuts: list[int], queries: list[int], keys: list[int], cost: Cost) -> 
     return parts
 
 
-def _places(layout: Layout, groups: list[tuple[Tensor, int]]) -> Places:
-    indices = []
+def _places(layout: Layout, groups: Sequence[Group], lengths: Sequence[int]) -> Places:
+    examples = torch.cat([torch.empty(0, dtype=torch.int64), *(group.examples for group in groups)])
+    counts = torch.tensor([len(group.examples) for group in groups], dtype=torch.int64)
+    padded = torch.tensor(lengths, dtype=torch.int64).repeat_interleave(counts)
+    begins = padded.cumsum(0) - padded
+    total = int(padded.sum())
+    owner = torch.arange(len(padded)).repeat_interleave(padded, output_size=total)
+    step = torch.arange(total) - begins[owner]
+    size = layout.lengths[examples][owner]
+    index = layout.host_offsets[:-1][examples][owner] + step.minimum((size - 1).clamp_(min=0))
+    index.clamp_(max=layout.total - 1)
+    real = step < size
     back = torch.empty(layout.total, dtype=torch.int64)
-    places = 0
-    for examples, length in groups:
-        starts, sizes = layout.host_offsets[:-1][examples][:, None], layout.lengths[examples][:, None]
-        step = torch.arange(length)
-        index = (starts + step.minimum((sizes - 1).clamp(min=0))).clamp(max=layout.total - 1)
-        real = step < sizes
-        back[index[real]] = places + real.flatten().nonzero().squeeze(1)
-        indices.append(index.flatten())
-        places += index.numel()
-    index = torch.cat(indices) if indices else torch.empty(0, dtype=torch.int64)
-    moved = places != layout.total or not torch.equal(index, torch.arange(layout.total))
-    shapes = [(len(examples), length) for examples, length in groups]
-    return Places(index.to(layout.device), back.to(layout.device), moved, shapes)
+    back[index[real]] = real.nonzero().squeeze(1)
+    moved = total != layout.total or not torch.equal(index, torch.arange(total))
+    device = layout.device
+    return Places(
+        index.to(device),
+        back.to(device),
+        (~real).nonzero().squeeze(1).to(device),
+        step.to(device),
+        padded[owner].to(device),
+        moved,
+    )

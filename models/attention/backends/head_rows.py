@@ -8,7 +8,6 @@ gather as well.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,8 +19,8 @@ class HeadRows:
     """Where the rows of H heads lie in groups laid end to end, each [N, H, L].
 
     Attributes:
-        index: [P H] int64, for each place and head the row in a contiguous [T, H, D].
-        back: [T H] int64, for each token and head its row in the groups.
+        index: [P H] int32 (int64 where that is too small), for each place and head the row in a contiguous [T, H, D].
+        back: [T H], likewise, for each token and head its row in the groups.
         padded: int64, the rows of padded places.
     """
 
@@ -36,34 +35,30 @@ class HeadRows:
     def gather_real(self, values: Tensor) -> Tensor:
         """The same with zeros at padded places."""
         rows = self.gather(values)
-        rows[self.padded] = 0.0
-        return rows
+        return rows.index_fill_(0, self.padded, 0.0) if len(self.padded) else rows
 
     def select(self, rows: Tensor, heads: int) -> Tensor:
         """[P H, D] -> [T, H, D]."""
         return rows.index_select(0, self.back).view(-1, heads, rows.shape[1])
 
 
-def head_rows(index: Tensor, back: Tensor, groups: Sequence[tuple[int, int]], heads: int) -> HeadRows:
-    """The rows of ``heads`` heads at the places of ``Places``."""
-    every = torch.arange(heads, device=index.device)
-    rows = torch.empty(len(index), heads, dtype=torch.int64, device=index.device)  # of each place and head
-    indices = []
-    begin = 0
-    for examples, length in groups:
-        places = slice(begin, begin + examples * length)
-        indices.append((index[places].view(examples, 1, length) * heads + every[:, None]).flatten())
-        own = torch.arange(examples * heads * length, device=index.device).view(examples, heads, length)
-        rows[places] = (own.transpose(1, 2) + begin * heads).flatten(0, 1)
-        begin = places.stop
-    real = torch.zeros(len(index), dtype=torch.bool, device=index.device)
-    real[back] = True
-    return HeadRows(torch.cat([*indices, index[:0]]), rows[back].flatten(), rows[~real].flatten())
+def head_rows(index: Tensor, back: Tensor, padded: Tensor, rows: Tensor, parts: int) -> HeadRows:
+    """The rows of H heads.
 
-
-def interleaved(rows: HeadRows, heads: int) -> HeadRows:
-    """The rows of one tensor [T, 3, H, D] of queries, keys and values, which lie behind each other in the groups."""
-    token, head = rows.index // heads, rows.index % heads
-    index = torch.cat([(token * 3 + which) * heads + head for which in range(3)])
-    back = rows.back.view(-1, 1, heads) + torch.arange(3, device=index.device)[:, None] * len(rows.index)
-    return HeadRows(index, back.flatten(), rows.padded)
+    Args:
+        index: [P] int64, the token at each place.
+        back: [T] int64, the place of each token.
+        padded: int64, the padded places.
+        rows: [P, H] int64, the row of each place and head in the groups.
+        parts: tensors [T, H, D] that are gathered at once: 1, or 3 for one tensor [T, 3, H, D] of queries, keys and
+            values, which lie behind each other in the groups.
+    """
+    places, heads = rows.shape
+    every, one = torch.arange(heads, device=index.device), torch.arange(parts, device=index.device)
+    from_packed = torch.empty(places * heads, dtype=torch.int64, device=index.device)
+    from_packed[rows.flatten()] = (index[:, None] * (parts * heads) + every).flatten()
+    wanted = from_packed + one[:, None] * heads
+    where = rows[back][:, None] + one[:, None] * (places * heads)
+    # A row's number in 32 bits is read in half the time.
+    narrow = torch.int32 if parts * max(places, len(back)) * heads < 1 << 31 else torch.int64
+    return HeadRows(wanted.flatten().to(narrow), where.flatten().to(narrow), rows[padded].flatten())

@@ -6,7 +6,6 @@ which a CPU does one element at a time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from saccade.models.attention.backends.head_rows import HeadRows, head_rows, interleaved
+from saccade.models.attention.backends.head_rows import HeadRows, head_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,14 +23,18 @@ class Places:
     Attributes:
         index: [P] int64, the token at each place; a padded place repeats its example's last token.
         back: [T] int64, the place of each token.
+        padded: int64, the padded places.
+        step: [P] int64, which token of its example a place is for.
+        length: [P] int64, the padded length of the place's group.
         moved: whether any token leaves its place; groups of tokens that all stay are views.
-        groups: rows and length of each group.
     """
 
     index: Tensor
     back: Tensor
+    padded: Tensor
+    step: Tensor
+    length: Tensor
     moved: bool
-    groups: Sequence[tuple[int, int]]
     _rows: dict[tuple[int, int], HeadRows] = field(default_factory=dict)
 
     def spread(self, values: Tensor) -> Tensor:
@@ -46,15 +49,20 @@ class Places:
 
     def rows(self, heads: int) -> HeadRows:
         """How ``heads`` heads are gathered row by row; kept for the other layers of the batch."""
-        if (heads, 1) not in self._rows:
-            self._rows[heads, 1] = head_rows(self.index, self.back, self.groups, heads)
-        return self._rows[heads, 1]
+        return self._head_rows(heads, 1)
 
     def rows_of_three(self, heads: int) -> HeadRows:
         """The same for queries, keys and values in one tensor."""
-        if (heads, 3) not in self._rows:
-            self._rows[heads, 3] = interleaved(self.rows(heads), heads)
-        return self._rows[heads, 3]
+        return self._head_rows(heads, 3)
+
+    def _head_rows(self, heads: int, parts: int) -> HeadRows:
+        if (heads, parts) not in self._rows:
+            # An example's heads lie one behind the other, from where its first token's head does.
+            place = torch.arange(len(self.index), device=self.index.device)
+            first = (place - self.step) * heads + self.step
+            rows = first[:, None] + self.length[:, None] * torch.arange(heads, device=self.index.device)
+            self._rows[heads, parts] = head_rows(self.index, self.back, self.padded, rows, parts)
+        return self._rows[heads, parts]
 
     def gather(self, values: Tensor) -> Tensor:
         """``spread`` without gradients: a padded place holds its example's last token."""
