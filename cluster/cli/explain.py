@@ -65,8 +65,8 @@ def explain(
         raise click.UsageError("--row says which rows, --rows how many: give one of them")
     with quiet_stdout(as_json):
         folder = existing_run(run)
-        from saccade.cluster.training.explain import ROWS
-        from saccade.cluster.training.explain import explain as look_into
+        from saccade.cluster.explaining.explain import explain as look_into
+        from saccade.cluster.explaining.subject import ROWS
 
         result = look_into(
             folder,

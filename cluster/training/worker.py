@@ -8,10 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from saccade.cluster.explaining.leave import leave_heat_maps
 from saccade.cluster.job import Job, parse_job
 from saccade.cluster.training.begin import begin
 from saccade.cluster.training.engines import choose_device, make_engine
-from saccade.cluster.training.explain import leave_heat_maps
 from saccade.cluster.training.readers import make_reader
 from saccade.cluster.training.record import note_start
 from saccade.cluster.training.sources import has_split, open_source

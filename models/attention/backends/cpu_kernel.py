@@ -52,10 +52,18 @@ class KernelMask:
     blind: bool
 
 
+def has_kernel(tokens: Tensor) -> bool:
+    """Whether this kernel takes them: half precision is left to torch's, which sums it in float32."""
+    return tokens.device.type == "cpu" and tokens.dtype in (torch.float32, torch.float64)
+
+
 def softmax_attention(
     query: Tensor, key: Tensor, value: Tensor, plan: Grouping, masks: Sequence[KernelMask], scale: float
 ) -> Tensor:
-    """softmax(scale · q kᵀ) v over the groups of ``plan``: [T, H, D], [S, H, D] and [S, H, E] -> [T, H, E]."""
+    """softmax(scale · q kᵀ) v over the groups of ``plan``: [T, H, D], [S, G, D] and [S, G, E] -> [T, H, E]."""
+    heads = query.shape[1]
+    if key.shape[1] != heads:
+        key, value = (x.repeat_interleave(heads // x.shape[1], dim=1) for x in (key, value))
     three = projection_of(query, key, value)
     inputs = (query, key, value) if three is None else (three,)
     attended: Tensor = _SoftmaxAttention.apply(plan, masks, scale, *inputs)  # type: ignore[no-untyped-call]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from saccade.models.attention.backends.cpu_kernel import KernelMask, softmax_attention
+from saccade.models.attention.backends.cpu_kernel import KernelMask, has_kernel, softmax_attention
 from saccade.models.attention.backends.fused import fused_scale
 from saccade.models.attention.backends.grouping import Cost, Group, Grouping, grouping
 from saccade.models.attention.coordinates import Coordinates, coordinates
@@ -47,13 +47,9 @@ class Grouped:
         cost = EXPLICIT if fused is None else FUSED
         width = query.values.shape[1] * query.values.shape[2]
         plan = query.layout.derive(grouping, key.layout, cost, width)
-        if fused is not None and query.values.device.type == "cpu":
+        if fused is not None and has_kernel(query.values):
             hidden = query.layout.derive(kernel_masks, key.layout, cost, width, formula.mask, query.values.dtype)
-            heads = query.values.shape[1]
-            k, v = (
-                x.repeat_interleave(heads // x.shape[1], 1) if x.shape[1] != heads else x for x in (key.values, value)
-            )
-            return softmax_attention(query.values, k, v, plan, hidden, fused)
+            return softmax_attention(query.values, key.values, value, plan, hidden, fused)
         masks = query.layout.derive(group_masks, key.layout, cost, width, formula.mask)
         q, k, v = plan.query.spread(query.values), plan.key.spread(key.values), plan.key.spread(value)
         outputs = []

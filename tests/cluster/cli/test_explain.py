@@ -16,8 +16,9 @@ import torch
 from torch import nn
 
 from saccade.cluster.cli.main import run
+from saccade.cluster.explaining import leave
+from saccade.cluster.explaining.layers import choose_layers
 from saccade.cluster.job import load_job
-from saccade.cluster.training import explain as explain_module
 from saccade.cluster.training.best import best_checkpoint
 from saccade.cluster.training.tasks import make_task
 from saccade.pipelines.checkpoint.reader import CheckpointReader
@@ -230,7 +231,7 @@ def test_what_is_not_there_is_said_in_a_line(
 
 def test_a_model_without_attention_is_said() -> None:
     with pytest.raises(UserError, match=r"the run's model \(Linear\) has no attention layer to look into"):
-        explain_module._choose_layers(nn.Linear(1, 1), [])
+        choose_layers(nn.Linear(1, 1), [])
 
 
 def test_texts_show_words_pooling_and_labels(
@@ -277,14 +278,14 @@ def test_hstu_has_weights_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert abs(weights.sum(-1) - 1).min() > 0.1  # no softmax
 
 
-@pytest.mark.parametrize("where", ["_layers", "look", "_open"])
+@pytest.mark.parametrize("where", ["find_layers", "look", "open_subject"])
 def test_what_goes_wrong_with_heat_maps_fails_no_run(
     where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*arguments: object, **named: object) -> Sequence[object]:
         raise RuntimeError("of two\nlines")
 
-    monkeypatch.setattr(explain_module, where, broken)
+    monkeypatch.setattr(leave, where, broken)
     made = train(tmp_path, HISTORIES, histories)
     assert (made / "result.json").exists()
     assert not (made / "attention").exists()
@@ -301,13 +302,13 @@ def test_a_tracker_gets_the_pictures(tmp_path: Path) -> None:
 
 
 def test_long_rows_and_many_layers_are_left_to_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explain_module, "LONGEST", 10)
-    monkeypatch.setattr(explain_module, "LAYERS", 2)
+    monkeypatch.setattr(leave, "LONGEST", 10)
+    monkeypatch.setattr(leave, "LAYERS", 2)
     made = train(tmp_path, HISTORIES, histories, "model.blocks=5")
     left = maps(made / "attention")
     assert [one["layer"] for one in left] == ["layer 0", "layer 4"] * 3
     assert all(len(one["keys"]) <= 10 for one in left)
-    monkeypatch.setattr(explain_module, "LONGEST", 1)
+    monkeypatch.setattr(leave, "LONGEST", 1)
     assert run(["train", str(tmp_path / "job.yaml"), f"run.storage={tmp_path / 'other'}"]) == 0
     assert not (tmp_path / "other" / "small" / "attention").exists()
     assert "among the first 1024 has 2 to 1 tokens" in (tmp_path / "other" / "small" / "log.txt").read_text()

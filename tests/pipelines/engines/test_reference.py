@@ -20,7 +20,9 @@ from tests.plugins.hybrid.training import (
     write_histories,
 )
 
+from saccade.models.attention.choice import FROM_END
 from saccade.models.jagged import Jagged, Layout
+from saccade.models.registry import Choice
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.engines.engine import Engine
@@ -159,6 +161,19 @@ def test_saved_and_loaded_goes_on_bit_by_bit(data: Path, tmp_path: Path, name: s
     second = train(replace(settings, first=5), data, tmp_path / "second", tmp_path / "first" / "step-00000005")
     assert first + second == straight
     assert max(differences(opened(tmp_path / "straight"), opened(tmp_path / "second")).values()) == 0
+
+
+def test_a_schedule_inside_the_network_goes_on_where_it_was(data: Path, tmp_path: Path) -> None:
+    """Gumbel-softmax cools down with the optimizer's steps, which a checkpoint knows."""
+    cooling = Choice.of("gumbel_softmax", temperature=2.0, final_temperature=0.5, steps=10)
+    settings = Settings(attention=replace(FROM_END, normalizer=cooling), steps=8)
+    straight = train(settings, data, tmp_path / "straight")
+    first = train(replace(settings, steps=5), data, tmp_path / "first")
+    second = train(replace(settings, first=5), data, tmp_path / "second", tmp_path / "first" / "step-00000005")
+    assert first + second == straight
+    assert max(differences(opened(tmp_path / "straight"), opened(tmp_path / "second")).values()) == 0
+    constant = Choice.of("gumbel_softmax", temperature=2.0)
+    assert train(replace(settings, attention=replace(FROM_END, normalizer=constant)), data, tmp_path / "x") != straight
 
 
 def test_a_checkpoint_of_another_model_is_refused(data: Path, tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ RICH = AttentionChoice(
     positions=(Choice.of("learned"), Choice.of("rotary"), Choice.of("relative", buckets=8, max_distance=12)),
     key_heads=1,
 )
+COOLING = Choice.of("gumbel_softmax", temperature=2.0, final_temperature=0.5, steps=20)
 LEARNED_PRODUCT = AttentionChoice(score=Choice.of("general"), positions=(Choice.of("sinusoidal"), Choice.of("alibi")))
 
 RUNS = {
@@ -62,6 +63,7 @@ RUNS = {
     | {
         "rich-attention-an-idle-rank": Settings("hybrid", 3, "row", attention=RICH, lanes=1),
         "general-alibi-zero3": Settings("hybrid", 3, "row", attention=LEARNED_PRODUCT, lanes=3),
+        "gumbel-softmax-cooling": Settings("hybrid", 1, "row", attention=AttentionChoice(normalizer=COOLING)),
         "hstu-zero3": Settings("hybrid", 3, "row", attention=PLAIN_ATTENTION, block="hstu", lanes=3),
     }
     | {

@@ -70,6 +70,17 @@ def test_views_in_another_order_are_no_projection() -> None:
     assert cpu_kernel.projection_of(key[:4], query[:4], value[:4]) is None
 
 
+@pytest.mark.parametrize("mask", [Causal(), None, MASKS[3]])
+def test_half_precision_is_summed_in_float32(mask: Mask | None) -> None:
+    layout = layout_of([7, 0, 30, 2, 30, 19], 0)
+    query = torch.randn(layout.total, 2, 16)
+    layer = Attention(mask=mask)
+    exact = layer(Jagged(query.bfloat16().float(), layout), Jagged(query.bfloat16().float(), layout), query)
+    half = layer(Jagged(query.bfloat16(), layout), Jagged(query.bfloat16(), layout), query.bfloat16())
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), exact, atol=0.03, rtol=0.02)
+
+
 def test_it_holds_nothing_back_without_gradients() -> None:
     layout = Layout(torch.tensor([3, 5]))
     layer = Attention(mask=Causal())

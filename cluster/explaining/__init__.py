@@ -1,0 +1,1 @@
+"""Where a trained model's attention looks: rows computed again, and what its layers weigh. Imports torch."""
