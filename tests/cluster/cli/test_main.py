@@ -1,5 +1,6 @@
 """Exit codes and streams, by running the program."""
 
+import contextlib
 import json
 import os
 import signal
@@ -110,8 +111,9 @@ def wait_until_reading(pid: int) -> None:
     """Wait for the fourth open pipe: after stdout, stderr and the inherited one, the job file that it has opened."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        if sum(os.readlink(handle).startswith("pipe:") for handle in Path(f"/proc/{pid}/fd").iterdir()) == 4:
-            return
+        with contextlib.suppress(FileNotFoundError):  # one that was closed while we looked
+            if sum(os.readlink(handle).startswith("pipe:") for handle in Path(f"/proc/{pid}/fd").iterdir()) == 4:
+                return
         time.sleep(0.05)
     pytest.fail("the program never read its job file")
 

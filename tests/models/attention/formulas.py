@@ -11,12 +11,19 @@ from saccade.models.attention.masks import Block, Causal, First, Padding, Window
 from saccade.models.attention.masks.mask import Mask
 from saccade.models.attention.positions.position import TokenPosition
 from saccade.models.jagged import Jagged, Layout
-from saccade.models.registry import Choice, entries
+from saccade.models.registry import Choice, Entry, Kind, entries
 
 DIM, LONGEST = 4, 160
-SCORES = [entry.name for entry in entries("score")]
-NORMALIZERS = [entry.name for entry in entries("normalizer")]
-INSIDE = [entry.name for entry in entries("position") if not issubclass(entry.cls, TokenPosition)]
+
+
+def own(kind: Kind) -> list[Entry]:
+    """Saccade's entries of a kind; other tests of the same process register parts as well."""
+    return [entry for entry in entries(kind) if entry.package == "saccade"]
+
+
+SCORES = [entry.name for entry in own("score")]
+NORMALIZERS = [entry.name for entry in own("normalizer")]
+INSIDE = [entry.name for entry in own("position") if not issubclass(entry.cls, TokenPosition)]
 MASKS: list[Mask | None] = [
     None,
     Causal(),

@@ -36,7 +36,7 @@ def assert_same(got: list[torch.Tensor], expected: list[torch.Tensor]) -> None:
 
 @pytest.mark.parametrize("normalizer", NORMALIZERS)
 @pytest.mark.parametrize("score", SCORES)
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(st.sampled_from(MASKS), positions, head_counts, lengths, st.integers(0, 99))
 def test_grouped_self_attention(
     score: str,
@@ -63,7 +63,7 @@ def test_grouped_self_attention(
 
 @pytest.mark.parametrize("normalizer", NORMALIZERS)
 @pytest.mark.parametrize("score", SCORES)
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(st.sampled_from(MASKS), positions, head_counts, st.data(), st.integers(0, 99))
 def test_grouped_cross_attention(
     score: str,

@@ -6,13 +6,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.models.attention.formulas import own
 from torch import Tensor
 
 import saccade.models.attention.normalizers
 from saccade.models.attention.normalizers.normalizer import Normalizer
-from saccade.models.registry import Choice, entries
+from saccade.models.registry import Choice
 
-CHOICES = [Choice.of(entry.name) for entry in entries("normalizer")] + [
+CHOICES = [Choice.of(entry.name) for entry in own("normalizer")] + [
     Choice.of("softmax", temperature=0.3, soft_cap=5.0),
     Choice.of("gumbel_softmax", hard=True),
     Choice.of("gumbel_softmax", temperature=2.0, final_temperature=0.1, steps=10),
@@ -29,9 +30,8 @@ def build(choice: Choice) -> Normalizer:
 
 def test_the_package_registers_its_own() -> None:
     names = {"softmax", "gumbel_softmax", "hard", "sparsemax", "entmax15", "sigmoid", "silu"}
-    own = {entry.name for entry in entries("normalizer") if entry.cls.__module__.startswith("saccade.")}
-    assert own == names
-    classes = {entry.cls.__name__ for entry in entries("normalizer") if entry.name in names}
+    assert {entry.name for entry in own("normalizer")} == names
+    classes = {entry.cls.__name__ for entry in own("normalizer") if entry.name in names}
     assert classes < set(saccade.models.attention.normalizers.__all__)
 
 

@@ -2,16 +2,17 @@
 
 import pytest
 import torch
+from tests.models.attention.formulas import own
 from torch import Tensor
 
 import saccade.models.attention.scores
 from saccade.models.attention.formula import Formula, spread_heads
 from saccade.models.attention.normalizers import Softmax
 from saccade.models.attention.scores import Score
-from saccade.models.registry import Choice, entries
+from saccade.models.registry import Choice
 
 DIM = 6
-CHOICES = [Choice.of(entry.name) for entry in entries("score")] + [
+CHOICES = [Choice.of(entry.name) for entry in own("score")] + [
     Choice.of("cosine", learned=False, temperature=0.5),
     Choice.of("additive", hidden=3),
     Choice.of("location_aware", hidden=5, filters=2, width=3),
@@ -39,9 +40,8 @@ def weights(score: Score, query: Tensor, key: Tensor, allowed: Tensor | None = N
 
 def test_the_package_registers_its_own() -> None:
     names = {"dot", "scaled_dot", "general", "cosine", "concat", "additive", "location_aware"}
-    own = {entry.name for entry in entries("score") if entry.cls.__module__.startswith("saccade.")}
-    assert own == names
-    classes = {entry.cls.__name__ for entry in entries("score") if entry.name in names}
+    assert {entry.name for entry in own("score")} == names
+    classes = {entry.cls.__name__ for entry in own("score") if entry.name in names}
     assert classes < set(saccade.models.attention.scores.__all__)
 
 
