@@ -188,6 +188,40 @@ class Jagged:
         """One tensor [length, ...] an example, as views."""
         return list(self.values.split(self.layout.lengths.tolist()))
 
+    def to_padded(self, fill: float = 0.0) -> Tensor:
+        """[B, L, ...], L the longest example's length: each example from the left, then ``fill``."""
+        shape = (len(self), self.layout.max_length, *self.values.shape[1:])
+        padded = self.values.new_full(shape, fill)
+        step = (
+            torch.arange(self.layout.total, device=self.layout.device) - self.layout.offsets[:-1][self.layout.example]
+        )
+        padded[self.layout.example, step] = self.values
+        return padded
+
+    @staticmethod
+    def from_padded(padded: Tensor, real: Tensor) -> Jagged:
+        """The real tokens of a padded batch, at whichever side its padding stands.
+
+        Args:
+            padded: [B, L, ...].
+            real: [B, L] bool, true at tokens; or [B] integers, how many tokens each example begins with.
+
+        Raises:
+            ValueError: the two don't fit.
+        """
+        if padded.dim() < 2 or real.shape not in (padded.shape[:1], padded.shape[:2]):
+            raise ValueError(
+                f"Jagged.from_padded: padded of shape {tuple(padded.shape)} needs real of shape [B, L] or [B], "
+                f"not {tuple(real.shape)}"
+            )
+        if real.dim() == 1:
+            if bool((real < 0).any() or (real > padded.shape[1]).any()):
+                raise ValueError(f"Jagged.from_padded: lengths must be 0 to {padded.shape[1]}, found {real.tolist()}")
+            real = torch.arange(padded.shape[1], device=padded.device) < real.to(padded.device)[:, None]
+        elif real.dtype != torch.bool:
+            raise ValueError(f"Jagged.from_padded: a mask must be bool, not {str(real.dtype).removeprefix('torch.')}")
+        return Jagged(padded[real], Layout(real.sum(1).cpu(), padded.device))
+
     @staticmethod
     def pack(sequences: list[Tensor]) -> Jagged:
         """Pack tensors of [length, ...] that agree in all but their first dimension; at least one."""

@@ -85,3 +85,38 @@ def test_to_the_same_device_is_itself() -> None:
     layout = Layout(torch.tensor([1, 2]))
     assert layout.to("cpu") is layout
     assert layout.to("meta").device.type == "meta"
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=6), st.booleans())
+def test_padded_and_back(sizes: list[int], left: bool) -> None:
+    tokens = Jagged.pack([torch.randn(size, 3) for size in sizes])
+    padded = tokens.to_padded(fill=7.0)
+    assert padded.shape == (len(sizes), max(sizes), 3)
+    for row, size, example in zip(padded, sizes, tokens.unpack(), strict=True):
+        assert torch.equal(row[:size], example)
+        assert (row[size:] == 7.0).all()
+    lengths = torch.tensor(sizes)
+    assert torch.equal(Jagged.from_padded(padded, lengths).values, tokens.values)
+    real = torch.arange(max(sizes)) < lengths[:, None]
+    if left:  # padding in front, as many a batch of histories has it
+        padded, real = padded.flip(1), real.flip(1)
+    again = Jagged.from_padded(padded, real)
+    assert torch.equal(again.layout.lengths, lengths)
+    examples = [example.flip(0) if left else example for example in again.unpack()]
+    assert torch.equal(torch.cat(examples), tokens.values)
+
+
+@pytest.mark.parametrize(
+    ("real", "message"),
+    [
+        (
+            torch.ones(3, 2, dtype=torch.bool),
+            r"padded of shape \(2, 3, 4\) needs .* not \(3, 2\)",
+        ),
+        (torch.ones(2, 3), "a mask must be bool, not float32"),
+        (torch.tensor([1, 4]), r"lengths must be 0 to 3, found \[1, 4\]"),
+    ],
+)
+def test_padding_that_does_not_fit_is_refused(real: torch.Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Jagged.from_padded(torch.zeros(2, 3, 4), real)
