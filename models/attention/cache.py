@@ -54,7 +54,7 @@ class KeyValueCache:
         padded = query.values[rows]  # [B, Lq, H, D]
         used = int(self.lengths.max())
         here = self._places.map(lambda x: x[:, :used])
-        there = layout.derive(coordinates).map(lambda x: x[rows])
+        there = layout.derive(coordinates).at(rows)
         kept = (torch.arange(used) < self.lengths[:, None]).to(layout.device)[:, None, None, :]
         allowed = formula.allowed(there, here)
         allowed = kept if allowed is None else allowed[:, None] & kept

@@ -31,6 +31,10 @@ class Coordinates:
         changed = {f.name: change(x) for f in fields(self) if (x := getattr(self, f.name)) is not None}
         return Coordinates(**changed)
 
+    def at(self, index: Tensor) -> Coordinates:
+        """Those of chosen tokens, in the shape of ``index``."""
+        return self.map(lambda x: x[index])
+
     def as_queries(self) -> Coordinates:
         """[..., L] -> [..., L, 1]: the rows of a score matrix."""
         return self.map(lambda x: x.unsqueeze(-1))

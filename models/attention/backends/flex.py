@@ -71,7 +71,7 @@ def flex(formula: Formula, query: Jagged, key: Jagged, value: Tensor, kernel: Ca
 
     def change(score: Tensor, _: Tensor, head: Tensor, i: Tensor, j: Tensor) -> Tensor:
         for bias in biases:
-            score = score + bias.at(head, rows.map(lambda x: x[i]), columns.map(lambda x: x[j]))
+            score = score + bias.at(head, rows.at(i), columns.at(j))
         if cap is not None:
             score = cap * torch.tanh(score / cap)
         return score / temperature
@@ -102,7 +102,7 @@ def block_mask(query: Layout, key: Layout, mask: Mask | None) -> BlockMask:
         together = of_query[i] == of_key[j]
         if mask is None:
             return together
-        return together & mask.allows(rows.map(lambda x: x[i]), columns.map(lambda x: x[j]))
+        return together & mask.allows(rows.at(i), columns.at(j))
 
     key_blocks = -(-key.total // BLOCK)
     example = torch.arange(len(query)).repeat_interleave(query.lengths, output_size=query.total)

@@ -7,7 +7,7 @@ behind every real token.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from saccade.models.attention.backends.cpu_kernel import KernelMask, has_kernel, softmax_attention
 from saccade.models.attention.backends.fused import fused_scale
 from saccade.models.attention.backends.grouping import Cost, Group, Grouping, grouping
+from saccade.models.attention.backends.places import Places
 from saccade.models.attention.coordinates import Coordinates, coordinates
 from saccade.models.attention.formula import Formula, spread_heads
 from saccade.models.attention.masks.causal import Causal
@@ -159,26 +160,27 @@ def hides_what_follows(mask: Mask | None) -> bool:
 def group_places(query: Layout, key: Layout, cost: Cost, width: int) -> list[tuple[Coordinates, Coordinates]]:
     """The coordinates of each group's padded queries and keys; use ``query.derive``."""
     plan = query.derive(grouping, key, cost, width)
-    rows = [_padded(query, group.examples, group.queries) for group in plan.groups]
-    columns = rows if query is key else [_padded(key, group.examples, group.keys) for group in plan.groups]
+    rows = _padded(query, plan.query, [(group.examples, group.queries) for group in plan.groups])
+    columns = rows if query is key else _padded(key, plan.key, [(group.examples, group.keys) for group in plan.groups])
     return list(zip(rows, columns, strict=True))
 
 
-def _padded(layout: Layout, examples: Tensor, length: int) -> Coordinates:
-    """[N, length] each, and [1, length] for a position that is the same in all examples.
+def _padded(layout: Layout, places: Places, groups: Sequence[tuple[Tensor, int]]) -> list[Coordinates]:
+    """A group's [N, length] each, and [1, length] for a position that is the same in all examples.
 
     A padded place has the position that would follow, and its example's last token's time, block and validity.
     """
-    step = torch.arange(length, device=layout.device)[None]
-    if layout.start is not None:
-        step = step + layout.start[examples].to(layout.device)[:, None]
-    if layout.time is None and layout.block is None and layout.valid is None:
-        return Coordinates(step)
-    starts, sizes = layout.host_offsets[:-1][examples][:, None], layout.lengths[examples][:, None]
-    index = starts + torch.arange(length).minimum((sizes - 1).clamp(min=0))
-    index = index.clamp(max=layout.total - 1).to(layout.device)
-    known = layout.derive(coordinates).map(lambda x: x[index])
-    return Coordinates(step, known.time, known.block, known.valid)
+    found = []
+    for index, (examples, length) in zip(places.index.split([len(e) * n for e, n in groups]), groups, strict=True):
+        step = torch.arange(length, device=layout.device)[None]
+        if layout.start is not None:
+            step = step + layout.start[examples].to(layout.device)[:, None]
+        if layout.time is None and layout.block is None and layout.valid is None:
+            found.append(Coordinates(step))
+            continue
+        known = layout.derive(coordinates).at(index.view(len(examples), length))
+        found.append(Coordinates(step, known.time, known.block, known.valid))
+    return found
 
 
 def _fused(part: Part, mask: GroupMask, scale: float) -> Tensor:

@@ -59,9 +59,8 @@ class Varlen:
         assert isinstance(attended, Tensor)
         if query.layout is key.layout or bool(key.layout.lengths.all()):
             return attended
-        empty = (key.layout.offsets.diff() == 0)[
-            query.layout.example
-        ]  # nothing to attend to: the kernel leaves it open
+        # The kernel leaves open what a query gets that has nothing to attend to.
+        empty = (key.layout.offsets.diff() == 0)[query.layout.example]
         return attended.masked_fill(empty[:, None, None], 0.0)
 
 
