@@ -10,46 +10,20 @@ of at most 200 items, causal: 51 and 44 (``python benchmarks/attention.py``, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from saccade.models.attention.backends import products
+from saccade.models.attention.backends.gathers import Gathers
 from saccade.models.attention.backends.grouping import Grouping
-
-SHORT = 96
-"""Groups with at most so many padded keys are computed by batched products."""
-
-SHORT_CAUSAL = 320
-"""The same under a causal mask: pieces of the queries leave out keys that none of them sees; the flash kernel leaves
-out whole blocks of 512 only."""
-
-PIECE = 64
-"""Queries of a piece at most."""
-
-FEW = 16
-"""Rows of fewer numbers fill no vector."""
+from saccade.models.attention.backends.kernel_mask import KernelMask
 
 flash_forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
-
-
-@dataclass(frozen=True, eq=False)
-class KernelMask:
-    """What a group's queries may not see, in the kernel's own terms.
-
-    Attributes:
-        causal: each query sees itself and what is before it, and nothing else need be said.
-        added: what is added to the scores, 0 or -inf, broadcastable to [N, H, Lq, Lk]; None for nothing.
-        blind: whether some query sees nothing.
-    """
-
-    causal: bool
-    added: Tensor | None
-    blind: bool
 
 
 def has_kernel(tokens: Tensor) -> bool:
@@ -95,167 +69,55 @@ def projection_of(query: Tensor, key: Tensor, value: Tensor) -> Tensor | None:
 class _SoftmaxAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, plan: Grouping, masks: Sequence[KernelMask], scale: float, *inputs: Tensor) -> Tensor:
-        heads = inputs[0].shape[-2]
-        of_query, of_key = plan.query.rows(heads), plan.key.rows(heads)
-        if len(inputs) == 1:
-            three = plan.query.rows_of_three(heads).gather(inputs[0].flatten(1, 2))
-            q, k, v = three.tensor_split(3)
-        else:
-            q, k, v = (rows.gather(x) for rows, x in zip((of_query, of_key, of_key), inputs, strict=True))
-        out = q.new_empty(q.shape[0], v.shape[1])
-        keep = any(ctx.needs_input_grad)
+        heads, dim = inputs[-1].shape[-2:]
+        of_query, gathers = plan.query.rows(heads), Gathers.of(plan, inputs)
+        out, rooms = inputs[0].new_empty(of_query.total, dim), gathers.rooms(inputs)
         kept: list[Tensor] = []
-        for group, mask, (gq, gk, gv, go) in zip(plan.groups, masks, parts(plan, heads, q, k, v, out), strict=True):
+        totals: list[Tensor] = []
+        each = zip(plan.groups, masks, gathers.read(inputs, rooms), of_query.split(out), strict=True)
+        for group, mask, (q, k, v), rows in each:
+            o = rows.view(-1, group.queries, dim)
             if 0 in (group.queries, group.keys):
-                go.zero_()
-            elif is_short(group.keys, mask):
-                kept += _short_forward(gq, gk, gv, go, mask, scale)
+                o.zero_()
+            elif products.is_short(group.keys, mask):
+                kept += products.forward(q, k, v, o, mask, scale)
             else:
-                attended, total = flash_forward(gq, gk, gv, 0.0, mask.causal, attn_mask=mask.added, scale=scale)
-                go.copy_(attended)
-                kept.append(total)
-        ctx.plan, ctx.masks, ctx.scale, ctx.inputs, ctx.heads = plan, masks, scale, len(inputs), heads
-        ctx.save_for_backward(*((q, k, v, out, *kept) if keep else ()))
-        return of_query.select(out, heads)
+                four = (x.unflatten(0, (-1, heads)) for x in (q, k, v))
+                attended, total = flash_forward(*four, 0.0, mask.causal, attn_mask=mask.added, scale=scale)
+                o.copy_(attended.flatten(0, 1))
+                totals.append(total)
+        ctx.plan, ctx.gathers, ctx.masks, ctx.scale = plan, gathers, masks, scale
+        ctx.shapes, ctx.long = [x.shape for x in inputs], len(totals)
+        if any(ctx.needs_input_grad):
+            ctx.save_for_backward(*rooms, *totals, *kept, *([out] if totals else []))
+        return of_query.select(out).view(-1, heads, dim)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        plan, heads = ctx.plan, ctx.heads
-        q, k, v, out, *kept = ctx.saved_tensors
-        remaining = iter(kept)
-        g = plan.query.rows(heads).gather_real(gradient)
-        if ctx.inputs == 1:
-            three = q.new_empty(3 * len(q), q.shape[1])
-            dq, dk, dv = three.tensor_split(3)
-        else:
-            dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
-        given, found = parts(plan, heads, q, k, v, g), parts(plan, heads, dq, dk, dv, out)
-        for group, mask, at, (oq, ok, ov, go) in zip(plan.groups, ctx.masks, given, found, strict=True):
+        plan, gathers, shapes = ctx.plan, ctx.gathers, ctx.shapes
+        rooms, kept = ctx.saved_tensors[: len(shapes)], ctx.saved_tensors[len(shapes) :]
+        heads, dim = gradient.shape[1:]
+        of_query = plan.query.rows(heads)
+        totals, weights = iter(kept[: ctx.long]), iter(kept[ctx.long :])
+        outputs = of_query.split(kept[-1]) if ctx.long else [gradient] * len(plan.groups)
+        # Nobody reads a group's queries, keys and values once its gradients are known, unless the graph is kept.
+        last = len(rooms) == 1 and not torch._C._autograd._get_current_graph_task_keep_graph()
+        written = rooms if last else [torch.empty_like(x) for x in rooms]
+        packed = gradient.reshape(-1, dim)
+        room = packed.new_empty(max(map(len, of_query.index), default=0), dim)
+        each = zip(plan.groups, ctx.masks, gathers.views(rooms), gathers.gradients(written), outputs, strict=True)
+        for number, (group, mask, (q, k, v), found, o) in enumerate(each):
             if 0 in (group.queries, group.keys):
-                for one in (oq, ok, ov):
+                for one in found:
                     one.zero_()
-            elif is_short(group.keys, mask):
-                _short_backward(at, (oq, ok, ov), remaining, mask, ctx.scale)
+                continue
+            g = of_query.gather_real(packed, number, room).view(-1, group.queries, dim)
+            if products.is_short(group.keys, mask):
+                products.backward((q, k, v, g), found, weights, mask, ctx.scale)
             else:
-                gq, gk, gv, gg = at
-                made = flash_backward(
-                    gg, gq, gk, gv, go, next(remaining), 0.0, mask.causal, attn_mask=mask.added, scale=ctx.scale
-                )
-                for one, gradients in zip((oq, ok, ov), made, strict=True):
-                    one.copy_(gradients)
-        if ctx.inputs == 1:
-            both = plan.query.rows_of_three(heads).select(three, heads)
-            return None, None, None, both.unflatten(0, (-1, 3))
-        of_key = plan.key.rows(heads)
-        gradients = (plan.query.rows(heads).select(dq, heads), of_key.select(dk, heads), of_key.select(dv, heads))
-        return None, None, None, *gradients
-
-
-def parts(
-    plan: Grouping, heads: int, query: Tensor, key: Tensor, value: Tensor, output: Tensor
-) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Each group's [N, H, L, D] as views of all groups' rows: of queries, keys, values and outputs."""
-    row = column = 0
-    for group in plan.groups:
-        count = len(group.examples)
-        rows = slice(row, row + count * heads * group.queries)
-        columns = slice(column, column + count * heads * group.keys)
-        row, column = rows.stop, columns.stop
-        yield (
-            query[rows].view(count, heads, group.queries, query.shape[1]),
-            key[columns].view(count, heads, group.keys, key.shape[1]),
-            value[columns].view(count, heads, group.keys, value.shape[1]),
-            output[rows].view(count, heads, group.queries, output.shape[1]),
-        )
-
-
-def is_short(keys: int, mask: KernelMask) -> bool:
-    """Whether a group goes by batched products; the flash kernel knows no query that sees nothing."""
-    return keys <= (SHORT_CAUSAL if mask.causal else SHORT) or mask.blind
-
-
-def pieces(queries: int, keys: int, causal: bool) -> list[tuple[slice, slice]]:
-    """Runs of queries and the keys that each may see, the last run first; without a causal mask there is one."""
-    if not causal:
-        return [(slice(0, queries), slice(0, keys))]
-    size = -(-queries // -(-queries // PIECE))
-    ends = [min(begin + size, queries) for begin in range(0, queries, size)]
-    return [(slice(begin, end), slice(0, end)) for begin, end in zip([0, *ends], ends, strict=False)][::-1]
-
-
-def _short_forward(
-    query: Tensor, key: Tensor, value: Tensor, output: Tensor, mask: KernelMask, scale: float
-) -> list[Tensor]:
-    """Write a group's output, and return its pieces' weights [N H, C, keys]."""
-    examples = query.shape[0]
-    q, k, v, o = (x.flatten(0, 1) for x in (query, key, value, output))
-    kept = []
-    for rows, columns in pieces(q.shape[1], k.shape[1], mask.causal):
-        few = k.shape[1] < FEW
-        if few:  # keys before queries: a softmax over a row needs rows as long as a vector
-            scores = _scaled(k, q.transpose(1, 2), scale).transpose(1, 2)
-        else:
-            scores = _scaled(q[:, rows], k[:, columns].transpose(1, 2), scale)
-        if mask.causal:
-            size = rows.stop - rows.start
-            scores[:, :, rows].add_(scores.new_full((size, size), float("-inf")).triu_(1))
-        elif mask.added is not None:
-            scores.unflatten(0, (examples, -1)).add_(mask.added)
-        weights = _softmax_(scores.transpose(1, 2), 1).transpose(1, 2) if few else _softmax_(scores, 2)
-        if mask.blind and mask.added is not None:
-            weights.unflatten(0, (examples, -1)).masked_fill_(mask.added != 0, 0.0)
-        _write(weights, v[:, columns], o[:, rows])
-        kept.append(weights)
-    return kept
-
-
-def _short_backward(
-    given: tuple[Tensor, Tensor, Tensor, Tensor],
-    found: tuple[Tensor, Tensor, Tensor],
-    kept: Iterator[Tensor],
-    mask: KernelMask,
-    scale: float,
-) -> None:
-    """Write a group's gradients, from queries, keys, values, the output's gradient and the pieces' weights."""
-    (q, k, v, g), (dq, dk, dv) = (x.flatten(0, 1) for x in given), (x.flatten(0, 1) for x in found)
-    for rows, columns in pieces(q.shape[1], k.shape[1], mask.causal):
-        weights = next(kept)
-        if k.shape[1] < FEW:
-            inner = _softmax_gradient_(_scaled(v, g.transpose(1, 2), scale), weights.transpose(1, 2), 1).transpose(1, 2)
-        else:
-            inner = _softmax_gradient_(_scaled(g[:, rows], v[:, columns].transpose(1, 2), scale), weights, 2)
-        _write(inner, k[:, columns], dq[:, rows])
-        for total, first, second in ((dk, inner, q[:, rows]), (dv, weights, g[:, rows])):
-            if columns.stop == k.shape[1]:
-                torch.bmm(first.transpose(1, 2), second, out=total)
-            else:
-                total[:, columns].add_(torch.bmm(first.transpose(1, 2), second))
-
-
-def _scaled(first: Tensor, second: Tensor, scale: float) -> Tensor:
-    """The products times ``scale``."""
-    room = first.new_empty(first.shape[0], first.shape[1], second.shape[2])
-    return torch.baddbmm(room, first, second, beta=0, alpha=scale, out=room)
-
-
-def _softmax_(scores: Tensor, dim: int) -> Tensor:
-    """In place: a score matrix that is still in the cache needn't be written twice."""
-    weights: Tensor = torch.ops.aten._softmax.out(scores, dim, False, out=scores)
-    return weights
-
-
-def _softmax_gradient_(gradient: Tensor, weights: Tensor, dim: int) -> Tensor:
-    """In place, from the gradient by weights to that by scores."""
-    inner: Tensor = torch.ops.aten._softmax_backward_data.out(
-        gradient, weights, dim, weights.dtype, grad_input=gradient
-    )
-    return inner
-
-
-def _write(first: Tensor, second: Tensor, out: Tensor) -> None:
-    """``out`` becomes the products; they are copied into a part of a tensor, where bmm would make them one by one."""
-    if out.is_contiguous():
-        torch.bmm(first, second, out=out)
-    else:
-        out.copy_(torch.bmm(first, second))
+                four = (x.view(-1, heads, x.shape[-2], x.shape[-1]) for x in (g, q, k, v, o.view_as(g)))
+                made = flash_backward(*four, next(totals), 0.0, mask.causal, attn_mask=mask.added, scale=ctx.scale)
+                for one, gradients in zip(found, made, strict=True):
+                    one.copy_(gradients.flatten(0, 1))
+        return None, None, None, *gathers.collect(written, shapes)

@@ -154,7 +154,6 @@ def _places(layout: Layout, groups: Sequence[Group], lengths: Sequence[int]) -> 
         index.to(device),
         back.to(device),
         (~real).nonzero().squeeze(1).to(device),
-        step.to(device),
-        padded[owner].to(device),
+        [(len(group.examples), length) for group, length in zip(groups, lengths, strict=True)],
         moved,
     )

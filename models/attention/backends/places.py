@@ -6,6 +6,7 @@ which a CPU does one element at a time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,16 +25,14 @@ class Places:
         index: [P] int64, the token at each place; a padded place repeats its example's last token.
         back: [T] int64, the place of each token.
         padded: int64, the padded places.
-        step: [P] int64, which token of its example a place is for.
-        length: [P] int64, the padded length of the place's group.
+        groups: each group's rows and length.
         moved: whether any token leaves its place; groups of tokens that all stay are views.
     """
 
     index: Tensor
     back: Tensor
     padded: Tensor
-    step: Tensor
-    length: Tensor
+    groups: Sequence[tuple[int, int]]
     moved: bool
     _rows: dict[tuple[int, int], HeadRows] = field(default_factory=dict)
 
@@ -47,21 +46,10 @@ class Places:
         collected: Tensor = _Collect.apply(places, self) if self.moved else places  # type: ignore[no-untyped-call]
         return collected
 
-    def rows(self, heads: int) -> HeadRows:
-        """How ``heads`` heads are gathered row by row; kept for the other layers of the batch."""
-        return self._head_rows(heads, 1)
-
-    def rows_of_three(self, heads: int) -> HeadRows:
-        """The same for queries, keys and values in one tensor."""
-        return self._head_rows(heads, 3)
-
-    def _head_rows(self, heads: int, parts: int) -> HeadRows:
+    def rows(self, heads: int, parts: int = 1) -> HeadRows:
+        """How ``heads`` heads of so many tensors in one are gathered row by row; kept for other layers of the batch."""
         if (heads, parts) not in self._rows:
-            # An example's heads lie one behind the other, from where its first token's head does.
-            place = torch.arange(len(self.index), device=self.index.device)
-            first = (place - self.step) * heads + self.step
-            rows = first[:, None] + self.length[:, None] * torch.arange(heads, device=self.index.device)
-            self._rows[heads, parts] = head_rows(self.index, self.back, self.padded, rows, parts)
+            self._rows[heads, parts] = head_rows(self.index, self.back, self.padded, self.groups, heads, parts)
         return self._rows[heads, parts]
 
     def gather(self, values: Tensor) -> Tensor:

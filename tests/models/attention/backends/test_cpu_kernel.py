@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.models.attention.formulas import MASKS, attention, heads, layout_of, lengths, output_and_gradients
 
 from saccade.models.attention.attention import Attention
-from saccade.models.attention.backends import cpu_kernel
+from saccade.models.attention.backends import cpu_kernel, products
 from saccade.models.attention.masks import Causal
 from saccade.models.attention.masks.mask import Mask
 from saccade.models.jagged import Jagged, Layout
@@ -25,7 +25,7 @@ WAYS = {
 @pytest.fixture(params=WAYS, autouse=True)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in WAYS[request.param].items():
-        monkeypatch.setattr(cpu_kernel, name, value)
+        monkeypatch.setattr(products, name, value)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -62,6 +62,18 @@ def test_one_projection_is_the_same_as_three_tensors(causal: bool) -> None:
         (gradient,) = torch.autograd.grad(output.square().sum(), packed)
         results.append((output, gradient))
     torch.testing.assert_close(results[0], results[1], atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_graph_that_is_kept_gives_its_gradients_again(causal: bool) -> None:
+    layout = Layout(torch.tensor([7, 0, 30, 2, 30, 19]))
+    packed = torch.randn(layout.total, 3, 2, 4, dtype=torch.float64).requires_grad_()
+    query, key, value = packed.unbind(1)
+    layer = Attention(mask=Causal() if causal else None)
+    loss = layer(Jagged(query, layout), Jagged(key, layout), value).square().sum()
+    first, second, last = (torch.autograd.grad(loss, packed, retain_graph=retain)[0] for retain in (True, True, False))
+    assert torch.equal(first, second)
+    assert torch.equal(first, last)
 
 
 def test_views_in_another_order_are_no_projection() -> None:

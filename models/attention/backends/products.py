@@ -1,0 +1,133 @@
+"""Softmax attention of one group of short sequences by batched products of matrices.
+
+The weights are small enough to be kept for the backward pass, and every matrix is still in the cache when the next step
+takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from saccade.models.attention.backends.kernel_mask import KernelMask
+
+SHORT = 96
+"""Groups with at most so many padded keys are computed by batched products."""
+
+SHORT_CAUSAL = 320
+"""The same under a causal mask: pieces of the queries leave out keys that none of them sees; the flash kernel leaves
+out whole blocks of 512 only."""
+
+PIECE = 64
+"""Queries of a piece at most."""
+
+FEW = 16
+"""Rows of fewer numbers fill no vector: torch's softmax takes them one number at a time, 5 to 7 times as long."""
+
+
+def is_short(keys: int, mask: KernelMask) -> bool:
+    """Whether a group goes by batched products; the flash kernel knows no query that sees nothing."""
+    return keys <= (SHORT_CAUSAL if mask.causal else SHORT) or mask.blind
+
+
+def pieces(queries: int, keys: int, causal: bool) -> list[tuple[slice, slice]]:
+    """Runs of queries and the keys that each may see, the last run first; without a causal mask there is one."""
+    if not causal:
+        return [(slice(0, queries), slice(0, keys))]
+    size = -(-queries // -(-queries // PIECE))
+    ends = [min(begin + size, queries) for begin in range(0, queries, size)]
+    return [(slice(begin, end), slice(0, end)) for begin, end in zip([0, *ends], ends, strict=False)][::-1]
+
+
+def forward(q: Tensor, k: Tensor, v: Tensor, o: Tensor, mask: KernelMask, scale: float) -> list[Tensor]:
+    """Write a group's output, and return its pieces' weights [N H, C, keys]."""
+    kept = []
+    for rows, columns in pieces(q.shape[1], k.shape[1], mask.causal):
+        scores = _scaled(_cut(q, rows), _cut(k, columns), scale)
+        if mask.causal:
+            size = rows.stop - rows.start
+            _cut(scores.transpose(1, 2), rows).add_(scores.new_full((size, size), float("-inf")).tril_(-1))
+        elif mask.added is not None:
+            scores.view(len(mask.added), -1, *scores.shape[1:]).add_(mask.added)
+        weights = _softmax_(scores)
+        if mask.blind and mask.added is not None:
+            weights.unflatten(0, (len(mask.added), -1)).masked_fill_(mask.added != 0, 0.0)
+        _write(weights, _cut(v, columns), _cut(o, rows))
+        kept.append(weights)
+    return kept
+
+
+def backward(
+    given: tuple[Tensor, Tensor, Tensor, Tensor],
+    found: tuple[Tensor, Tensor, Tensor],
+    kept: Iterator[Tensor],
+    mask: KernelMask,
+    scale: float,
+) -> None:
+    """Write a group's gradients, from queries, keys, values, the output's gradient and the pieces' weights.
+
+    The gradients may take the place of what is given: those of queries that of queries, of keys that of values, and of
+    values that of keys. So the products come in this order.
+    """
+    (q, k, v, g), (dq, dk, dv) = given, found
+    runs = pieces(q.shape[1], k.shape[1], mask.causal)
+    if len(runs) == 1:
+        weights = next(kept)
+        inner = _softmax_gradient_(_scaled(g, v, scale), weights)
+        torch.bmm(inner.transpose(1, 2), q, out=dk)
+        torch.bmm(inner, k, out=dq)
+        torch.bmm(weights.transpose(1, 2), g, out=dv)
+        return
+    of_key, of_value = torch.empty_like(k), torch.empty_like(v)
+    for rows, columns in runs:
+        weights = next(kept)
+        inner = _softmax_gradient_(_scaled(g[:, rows], v[:, columns], scale), weights)
+        for total, first, second in ((of_key, inner, q[:, rows]), (of_value, weights, g[:, rows])):
+            if columns.stop == k.shape[1]:
+                torch.bmm(first.transpose(1, 2), second, out=total)
+            else:
+                total[:, columns].add_(torch.bmm(first.transpose(1, 2), second))
+        dq[:, rows] = torch.bmm(inner, k[:, columns])
+    dk.copy_(of_key)
+    dv.copy_(of_value)
+
+
+def _cut(values: Tensor, part: slice) -> Tensor:
+    """Places of every example; all of them as they are, since a view takes time as well."""
+    return values if part.stop - part.start == values.shape[1] else values[:, part]
+
+
+def _scaled(first: Tensor, second: Tensor, scale: float) -> Tensor:
+    """``scale`` · first secondᵀ."""
+    room = first.new_empty(first.shape[0], first.shape[1], second.shape[1])
+    return torch.baddbmm(room, first, second.transpose(1, 2), beta=0, alpha=scale, out=room)
+
+
+def _softmax_(scores: Tensor) -> Tensor:
+    """Over the last dimension, in place: a score matrix that is still in the cache needn't be written twice."""
+    if scores.shape[-1] >= FEW:
+        weights: Tensor = torch.ops.aten._softmax.out(scores, -1, False, out=scores)
+        return weights
+    scores.sub_(scores.amax(-1, keepdim=True)).exp_()
+    return scores.div_(scores.sum(-1, keepdim=True))
+
+
+def _softmax_gradient_(gradient: Tensor, weights: Tensor) -> Tensor:
+    """In place, from the gradient by weights to that by scores."""
+    if weights.shape[-1] >= FEW:
+        inner: Tensor = torch.ops.aten._softmax_backward_data.out(
+            gradient, weights, -1, weights.dtype, grad_input=gradient
+        )
+        return inner
+    gradient.mul_(weights)
+    return gradient.addcmul_(weights, gradient.sum(-1, keepdim=True), value=-1)
+
+
+def _write(first: Tensor, second: Tensor, out: Tensor) -> None:
+    """``out`` becomes the products; they are copied into a part of a tensor, where bmm would make them one by one."""
+    if out.is_contiguous():
+        torch.bmm(first, second, out=out)
+    else:
+        out.copy_(torch.bmm(first, second))
