@@ -7,6 +7,7 @@ takes it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -33,12 +34,12 @@ def is_short(keys: int, mask: KernelMask) -> bool:
 
 
 def pieces(queries: int, keys: int, causal: bool) -> list[tuple[slice, slice]]:
-    """Runs of queries and the keys that each may see, the last run first; without a causal mask there is one."""
+    """Runs of queries and the keys that each may see; the last run sees all. Without a causal mask there is one."""
     if not causal:
         return [(slice(0, queries), slice(0, keys))]
     size = -(-queries // -(-queries // PIECE))
     ends = [min(begin + size, queries) for begin in range(0, queries, size)]
-    return [(slice(begin, end), slice(0, end)) for begin, end in zip([0, *ends], ends, strict=False)][::-1]
+    return [(slice(begin, end), slice(0, end)) for begin, end in zip([0, *ends], ends, strict=False)]
 
 
 def forward(q: Tensor, k: Tensor, v: Tensor, o: Tensor, mask: KernelMask, scale: float) -> list[Tensor]:
@@ -47,8 +48,7 @@ def forward(q: Tensor, k: Tensor, v: Tensor, o: Tensor, mask: KernelMask, scale:
     for rows, columns in pieces(q.shape[1], k.shape[1], mask.causal):
         scores = _scaled(_cut(q, rows), _cut(k, columns), scale)
         if mask.causal:
-            size = rows.stop - rows.start
-            _cut(scores.transpose(1, 2), rows).add_(scores.new_full((size, size), float("-inf")).tril_(-1))
+            _cut(scores.transpose(1, 2), rows).add_(_future(rows.stop - rows.start, scores.dtype))
         elif mask.added is not None:
             scores.view(len(mask.added), -1, *scores.shape[1:]).add_(mask.added)
         weights = _softmax_(scores)
@@ -72,26 +72,28 @@ def backward(
     values that of keys. So the products come in this order.
     """
     (q, k, v, g), (dq, dk, dv) = given, found
-    runs = pieces(q.shape[1], k.shape[1], mask.causal)
-    if len(runs) == 1:
-        weights = next(kept)
-        inner = _softmax_gradient_(_scaled(g, v, scale), weights)
-        torch.bmm(inner.transpose(1, 2), q, out=dk)
-        torch.bmm(inner, k, out=dq)
-        torch.bmm(weights.transpose(1, 2), g, out=dv)
-        return
-    of_key, of_value = torch.empty_like(k), torch.empty_like(v)
-    for rows, columns in runs:
-        weights = next(kept)
-        inner = _softmax_gradient_(_scaled(g[:, rows], v[:, columns], scale), weights)
-        for total, first, second in ((of_key, inner, q[:, rows]), (of_value, weights, g[:, rows])):
-            if columns.stop == k.shape[1]:
-                torch.bmm(first.transpose(1, 2), second, out=total)
-            else:
-                total[:, columns].add_(torch.bmm(first.transpose(1, 2), second))
-        dq[:, rows] = torch.bmm(inner, k[:, columns])
-    dk.copy_(of_key)
-    dv.copy_(of_value)
+    of_key = of_value = None
+    for rows, columns in pieces(q.shape[1], k.shape[1], mask.causal):
+        last = columns.stop == k.shape[1]
+        weights, queries, gradients = next(kept), _cut(q, rows), _cut(g, rows)
+        inner = _softmax_gradient_(_scaled(gradients, _cut(v, columns), scale), weights)
+        of_key = _more(of_key, inner, queries, dk if last else None)
+        _write(inner, _cut(k, columns), _cut(dq, rows))
+        of_value = _more(of_value, weights, gradients, dv if last else None)
+
+
+def _more(sofar: Tensor | None, first: Tensor, second: Tensor, out: Tensor | None) -> Tensor:
+    """firstᵀ second, and in its first places also the sum so far."""
+    total: Tensor = torch.bmm(first.transpose(1, 2), second, out=out)
+    if sofar is not None:
+        total[:, : sofar.shape[1]].add_(sofar)
+    return total
+
+
+@cache
+def _future(size: int, dtype: torch.dtype) -> Tensor:
+    """[keys, queries] of a piece: -inf where the key comes later."""
+    return torch.full((size, size), float("-inf"), dtype=dtype, device="cpu").tril_(-1)
 
 
 def _cut(values: Tensor, part: slice) -> Tensor:
