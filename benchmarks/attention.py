@@ -251,9 +251,27 @@ def table(arguments: argparse.Namespace) -> list[dict[str, object]]:
     return results
 
 
+def keep_memory() -> bool:
+    """Let glibc keep what is freed; whether it could be told so.
+
+    Otherwise every block above 32 MiB is fresh memory of the system, whose pages are cleared one by one: a million
+    tokens, whose tensors are that large, then take half as long again for each token as ten thousand.
+    """
+    trim_threshold, top_pad, mmap_max = -1, -2, -4  # of malloc.h
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except OSError:
+        return False
+    return all(
+        mallopt(option, value) for option, value in ((mmap_max, 0), (trim_threshold, -1), (top_pad, 1 << 26))
+    )
+
+
 def scaling(arguments: argparse.Namespace) -> None:
     """Time and memory a token, for more and more examples of the same lengths."""
     profile = PROFILES[0]
+    if not keep_memory():
+        print("the allocator is as the system has it: large tensors cost more")
     print(f"lengths of {profile.name}: forward and backward, a token")
     for tokens in (10_000, 100_000, 1_000_000):
         rng = numpy.random.default_rng(arguments.seed)
