@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from saccade.models.attention.backends.grouped import nothing
 from saccade.models.attention.coordinates import coordinates
@@ -20,6 +19,9 @@ from saccade.models.attention.formula import Formula
 from saccade.models.attention.masks.mask import Mask
 from saccade.models.attention.normalizers.softmax import Softmax
 from saccade.models.jagged import Jagged, Layout
+
+if TYPE_CHECKING:  # with it comes torch's compiler, a second to import: only where it is used
+    from torch.nn.attention.flex_attention import BlockMask
 
 BLOCK = 128
 """Tokens on a side of the kernel's blocks."""
@@ -54,6 +56,8 @@ class Flex:
 @cache
 def compiled() -> Callable[..., Any]:
     """The compiled kernel; every batch has another number of tokens, but numbers in a formula are constants of it."""
+    from torch.nn.attention.flex_attention import flex_attention
+
     kernel = torch.compile(flex_attention, dynamic=True)
     # With floats as inputs of the graph, the compiler fails on functions that read one (a temperature, a cap, a unit).
     constant: Callable[..., Any] = torch._dynamo.config.patch(specialize_float=True)(kernel)
@@ -95,6 +99,8 @@ def block_mask(query: Layout, key: Layout, mask: Mask | None) -> BlockMask:
     A block of queries covers a run of examples; the keys of those lie in a run of blocks, so the list of blocks needs
     the examples' ends only, and never a matrix of all tokens.
     """
+    from torch.nn.attention.flex_attention import BlockMask
+
     of_query, of_key = query.example, key.example
     rows, columns = query.derive(coordinates), key.derive(coordinates)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.attention.varlen import varlen_attn
 
 from saccade.models.attention.backends.fused import fused_scale
 from saccade.models.attention.formula import Formula
@@ -42,6 +41,8 @@ class Varlen:
 
     def __call__(self, formula: Formula, query: Jagged, key: Jagged, value: Tensor) -> Tensor:
         """See Backend."""
+        from torch.nn.attention.varlen import varlen_attn  # with it comes torch's compiler, a second to import
+
         seen = window(formula.mask)
         assert seen is not None
         attended = varlen_attn(
