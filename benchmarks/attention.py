@@ -262,9 +262,7 @@ def keep_memory() -> bool:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except OSError:
         return False
-    return all(
-        mallopt(option, value) for option, value in ((mmap_max, 0), (trim_threshold, -1), (top_pad, 1 << 26))
-    )
+    return all(mallopt(option, value) for option, value in ((mmap_max, 0), (trim_threshold, -1), (top_pad, 1 << 26)))
 
 
 def scaling(arguments: argparse.Namespace) -> None:
