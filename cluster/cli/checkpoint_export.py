@@ -49,6 +49,7 @@ def write(checkpoint: Path, output: Path, force: bool) -> dict[str, Any]:
     Raises:
         UserError: ``output`` is taken or can't be written to, or the checkpoint is damaged.
     """
+    from saccade.cluster.training.trained import FACTS, kept_with
     from saccade.pipelines.checkpoint.reader import CheckpointReader
 
     if not force and (output / DESCRIPTION).exists():
@@ -73,10 +74,12 @@ def write(checkpoint: Path, output: Path, force: bool) -> dict[str, Any]:
             name: {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
             for name, tensor in tensors.items()
         },
-        **_how_to_build(checkpoint, reader.manifest.job),
     }
-    artifacts = checkpoint.absolute().parent.parent / "artifacts"
-    files = sorted(artifacts.iterdir()) if artifacts.is_dir() else []
+    files: list[Path] = []
+    if kept := kept_with(checkpoint):
+        facts, artifacts = kept
+        description |= _how_to_build(reader.manifest.job, facts, artifacts)
+        files = sorted(file for file in artifacts.glob("*") if file.name != FACTS)
     try:
         _write_files(output, tensors, description, files)
     except OSError as error:
@@ -115,8 +118,8 @@ def _write_files(output: Path, tensors: dict[str, Any], description: dict[str, A
             path.unlink(missing_ok=True)
 
 
-def _how_to_build(checkpoint: Path, job: Mapping[str, Any]) -> dict[str, Any]:
-    """``facts``, ``network`` (the call that builds it) and ``plugins``; nothing outside a run's folder.
+def _how_to_build(job: Mapping[str, Any], facts: Mapping[str, Any], artifacts: Path) -> dict[str, Any]:
+    """``facts``, ``network`` (the call that builds it) and ``plugins``.
 
     The call needs saccade.models, and the modules under ``plugins``, which are to be imported before: they register the
     parts that aren't Saccade's own.
@@ -125,13 +128,9 @@ def _how_to_build(checkpoint: Path, job: Mapping[str, Any]) -> dict[str, Any]:
     from saccade.cluster.parts.choose import plugin_parts
     from saccade.cluster.training.tasks import make_task
     from saccade.models.speech.log_mel import LogMel
-    from saccade.pipelines.records.record import read_json
 
-    run = checkpoint.absolute().parent.parent
-    if not (run / "run.json").is_file():
-        return {}
-    facts, parsed = read_json(run / "run.json")["facts"], parse_job(dict(job))
-    task: Any = make_task(parsed, facts, run / "artifacts")
+    parsed = parse_job(dict(job))
+    task: Any = make_task(parsed, facts, artifacts)
     build: partial[Any] = task.build
     if isinstance(parsed, SpeechClassificationJob):
         settings = parsed.data.model_dump(include={"sampling_rate", "mels", "frame_ms", "hop_ms"})

@@ -31,9 +31,9 @@ class Lazy:
 
 
 class LazyGroup(click.Group):
-    """A group of lazy commands and of other such groups, listed in the given order."""
+    """A group of lazy commands and of others, listed in the given order."""
 
-    def __init__(self, name: str, commands: Mapping[str, Lazy | click.Group], **settings: Any) -> None:
+    def __init__(self, name: str, commands: Mapping[str, Lazy | click.Command], **settings: Any) -> None:
         super().__init__(name, **settings)
         self.entries = dict(commands)
 

@@ -27,6 +27,9 @@ data = LazyGroup(
     "data",
     {
         "describe": Lazy(f"{CLI}.data_describe", "describe", "Describe Parquet data: rows, columns, lengths, sizes."),
+        "import": Lazy(f"{CLI}.data_import", "imports", "Make Parquet data of other formats."),
+        "index": Lazy(f"{CLI}.data_index", "index", "Number strings or scattered integers: vocabularies and a copy."),
+        "validate": Lazy(f"{CLI}.data_validate", "validate", "Look for everything in data that a job can't use."),
         "synthesize": Lazy(f"{CLI}.data_synthesize", "synthesize", "Write behaviour histories with a known structure."),
     },
     help="Look at data, and make some.",

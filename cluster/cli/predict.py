@@ -15,6 +15,7 @@ from saccade.cluster.cli.run_folder import existing_run
     epilog=examples(
         "saccade predict runs/demo --data data/demo --output next.parquet",
         "saccade predict runs/demo --data 'new/*.parquet' --output next.parquet --top-k 20",
+        "saccade predict models/step-00000100 --data data/demo --output next.parquet",
     )
 )
 @click.argument("run", type=click.Path(path_type=Path))
@@ -25,11 +26,11 @@ from saccade.cluster.cli.run_folder import existing_run
 def predict(run: Path, data: str, output: Path, top_k: int, as_json: bool) -> None:
     """Apply a trained run to new rows.
 
-    RUN is the run's folder; its best checkpoint is used. Writes one row for each row of the data, with the best answers
-    and their scores. A row without any history to go by is left out.
+    RUN is the run's folder, of which the best checkpoint is used, or the folder of a checkpoint. Writes one row for
+    each row of the data, with the best answers and their scores. A row without any history to go by is left out.
     """
     with quiet_stdout(as_json):
-        folder = existing_run(run)
+        folder = run if (run / "manifest.json").is_file() else existing_run(run)
         from saccade.cluster.training.predict import predict as apply
 
         result = apply(folder, data, output, top_k)

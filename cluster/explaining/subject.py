@@ -11,6 +11,7 @@ from saccade.cluster.job import Job
 from saccade.cluster.training.facts import check_split
 from saccade.cluster.training.sources import has_split, open_source
 from saccade.cluster.training.tasks import make_task
+from saccade.cluster.training.transforms import load_transforms
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.engines.frozen import FrozenModel
@@ -57,11 +58,12 @@ def open_subject(
     """
     if not has_split(job, split):
         raise UserError(f"{job.data.path} has no {split} split: choose another --split or data.path")
+    transforms = load_transforms(job, artifacts)
     if not checked:
-        check_split(job, split, dict(facts))
+        check_split(job, split, dict(facts), transforms)
     task = make_task(job, facts, artifacts)
     model = FrozenModel(task, CheckpointReader(checkpoint), job.run.seed)
-    return Subject(job, task, model, open_source(job, split, task.columns), split)
+    return Subject(job, task, model, open_source(job, split, task.columns, transforms), split)
 
 
 def first_rows(subject: Subject, count: int, longest: int | None = None, far: int | None = None) -> Iterator[int]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from saccade.cluster.job.section import Section
+from saccade.cluster.job.transforms import Condition, Transform, check_clashes
 
 
 class Data(Section):
@@ -20,6 +21,17 @@ class Data(Section):
     max_length: int = Field(ge=1)
     """Only so much of a row is used."""
 
+    filter: tuple[Condition, ...] = ()
+    """Conditions on columns of the files, all of which a row must fulfil to be read."""
+
+    transforms: tuple[Transform, ...] = ()
+    """What is made of the files' columns before the task reads them, one after the other."""
+
+    @model_validator(mode="after")
+    def _no_clashes(self) -> Data:
+        check_clashes(self.transforms)
+        return self
+
 
 class NextItemData(Data):
     """Histories of users, in time order."""
@@ -34,7 +46,7 @@ class NextItemData(Data):
     """Share of the longer histories that training cuts to their latest items; the others are cut at a random place, so
     that older items are learned from too."""
     history: str = "history"
-    """Column of the item ids in time order: a list of integers >= 0."""
+    """Column of the item ids in time order: a list of integers >= 0. Other ids become such by data.transforms."""
 
 
 class TextClassificationData(Data):

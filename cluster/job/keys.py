@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from saccade.cluster.job.section import Section
 
@@ -21,11 +21,16 @@ def key_paths(section: type[Section], prefix: str = "") -> list[str]:
     return list(paths)
 
 
-def sections_in(annotation: Any) -> list[type[Section]]:
-    """The section classes in a type: one for a section, several for a union of them, none for a plain value."""
+def sections_in(annotation: Any, lists: bool = False) -> list[type[Section]]:
+    """The section classes in a type: one for a section, several for a union of them, none for a plain value.
+
+    With ``lists`` those that a list holds count too.
+    """
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return [annotation]
-    return [section for argument in get_args(annotation) for section in sections_in(argument)]
+    if get_origin(annotation) is tuple and not lists:
+        return []
+    return [section for argument in get_args(annotation) for section in sections_in(argument, lists)]
 
 
 def section_at(job: type[Section], path: Sequence[str], values: Any) -> type[Section]:
@@ -33,15 +38,23 @@ def section_at(job: type[Section], path: Sequence[str], values: Any) -> type[Sec
 
     That is the variant of this name, else one that takes any name, else (there is no name) the first.
     """
-    section = job
+    section, variants = job, [job]
     for key in path:
-        values = values.get(key, {}) if isinstance(values, Mapping) else {}
-        variants = sections_in(section.model_fields[key].annotation)
+        if isinstance(values, list):  # the key is a place in it
+            values = values[int(key)]
+        else:
+            values = values.get(key, {}) if isinstance(values, Mapping) else {}
+            variants = sections_in(section.model_fields[key].annotation, lists=True)
         name = values.get("name") if isinstance(values, Mapping) else None
-        named = [v for v in variants if name and v.model_fields["name"].default == name]
-        of_any_name = [v for v in variants if name and v.model_fields["name"].is_required()]
+        named = [v for v in variants if name and name in get_args(_name_type(v))]
+        of_any_name = [v for v in variants if name and _name_type(v) is str]
         section = [*named, *of_any_name, *variants][0]
     return section
+
+
+def _name_type(section: type[Section]) -> Any:
+    """The type of a section's name; None where it has none."""
+    return section.model_fields["name"].annotation if "name" in section.model_fields else None
 
 
 def nearest_keys(job: type[Section], path: Sequence[str], values: Any) -> list[str]:

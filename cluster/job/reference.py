@@ -7,10 +7,11 @@ import sys
 from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic_core import to_jsonable_python
 
+from saccade.cluster.job.data import Data
 from saccade.cluster.job.job import TASKS, Job
 from saccade.cluster.job.keys import sections_in
 from saccade.cluster.job.model import PluginModel
@@ -23,6 +24,8 @@ PARTS = {
     "masks": "list of [masks](#masks)",
     "positions": "list of [positions](#positions)",
     "block": "a [block](#blocks)",
+    "filter": "list of [conditions](#conditions)",
+    "transforms": "list of [transforms](#transforms)",
 }
 BEGIN, END = "<!-- begin: made by saccade.cluster.job.reference -->", "<!-- end -->"
 
@@ -45,7 +48,7 @@ def reference() -> str:
                 title += f", {', '.join(tasks)}" + (f": {label}" if (label := _label(kind)) else "")
             rows = "\n".join(_rows(kind, f"{name}."))
             parts.append(f"### {title}\n\n{_one_line(kind.__doc__)}\n\n{HEAD}\n{rows}")
-    return "\n\n".join([*parts, *_own_parts()])
+    return "\n\n".join([*parts, *_elements(), *_own_parts()])
 
 
 def write(path: Path) -> None:
@@ -62,11 +65,11 @@ def _label(kind: type[Section]) -> str:
     return str(kind.model_fields["name"].default) if "name" in kind.model_fields else ""
 
 
-def _rows(section: type[Section], prefix: str, only: str | None = None) -> list[str]:
+def _rows(section: type[Section], prefix: str, only: str | None = None, omit: str | None = None) -> list[str]:
     rows = []
     properties = section.model_json_schema()["properties"]
     for name, field in section.model_fields.items():
-        if only not in (None, name):
+        if only not in (None, name) or name == omit:
             continue
         inner = sections_in(field.annotation)
         if inner:
@@ -82,6 +85,18 @@ def _rows(section: type[Section], prefix: str, only: str | None = None) -> list[
         values = PARTS.get(name) or _values(properties[name])
         rows.append(f"| `{prefix}{name}` | {default} | {values} | {_one_line(field.description)} |")
     return rows
+
+
+def _elements() -> list[str]:
+    """The sections that lists hold: a table of the keys of a condition, and one for each transform."""
+    (condition,) = sections_in(Data.model_fields["filter"].annotation, lists=True)
+    keys = "\n".join(_rows(condition, ""))
+    parts = [f"### Conditions\n\n{_one_line(condition.__doc__)}\n\n{HEAD}\n{keys}", "### Transforms"]
+    for kind in sections_in(Data.model_fields["transforms"].annotation, lists=True):
+        (name,) = get_args(kind.model_fields["name"].annotation)
+        keys = "\n".join(_rows(kind, "", omit="name"))
+        parts.append(f"#### `{name}`\n\n{_one_line(kind.__doc__)}\n\n{HEAD}\n{keys}")
+    return parts
 
 
 def _own_parts() -> list[str]:

@@ -18,6 +18,7 @@ from saccade.cluster.training.run import check_workers, run_on_workers
 from saccade.cluster.training.sources import has_split
 from saccade.cluster.training.storage import full_disk, storage_errors
 from saccade.cluster.training.tasks import make_task
+from saccade.cluster.training.transforms import load_transforms
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.records.progress import Progress
@@ -48,7 +49,7 @@ def evaluate(run: Path, overrides: Sequence[str], split: Split) -> dict[str, Any
         raise UserError(f"{job.data.path} has no {split} split: choose another --split or data.path")
     checkpoint = best_checkpoint(run)
     facts = read_json(run / "run.json")["facts"]
-    check_split(job, split, facts)
+    check_split(job, split, facts, load_transforms(job, run / "artifacts"))
     folder = run / "evaluations"
     with storage_errors(folder):
         folder.mkdir(exist_ok=True)
@@ -77,14 +78,15 @@ def _measure(arguments: dict[str, Any]) -> None:
     job: Job = parse_job(arguments["job"])
     split: Split = arguments["split"]
     run, output = Path(arguments["run"]), Path(arguments["output"])
-    task = make_task(job, arguments["facts"], run / "artifacts")
+    artifacts = run / "artifacts"
+    task, transforms = make_task(job, arguments["facts"], artifacts), load_transforms(job, artifacts)
     engine = make_engine(job, task, choose_device(job))
     progress = Progress(output.parent if engine.collective.rank == 0 else None)
     progress.update(phase="starting")
     checkpoint = CheckpointReader(arguments["checkpoint"])
     engine.load(checkpoint)
     progress.update(phase="evaluating", step=checkpoint.manifest.step)
-    reader = make_reader(job, task, split, engine.collective)
+    reader = make_reader(job, task, split, engine.collective, transforms)
     evaluating = time.monotonic()
     measured = measure(engine, task, reader, split)
     seconds = time.monotonic() - evaluating

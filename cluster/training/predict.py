@@ -8,30 +8,36 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from tqdm import tqdm
 
-from saccade.cluster.job import Job, NextItemJob, load_job
+from saccade.cluster.job import Job, NextItemJob
 from saccade.cluster.parts.check import check_parts
-from saccade.cluster.training.best import best_checkpoint
 from saccade.cluster.training.engines import choose_device, make_engine
+from saccade.cluster.training.facts import check_items
 from saccade.cluster.training.tasks import make_task
+from saccade.cluster.training.trained import find_trained
+from saccade.cluster.training.transforms import load_transforms
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.order.reader import Reader
+from saccade.pipelines.parquet.batches import record_batches
 from saccade.pipelines.parquet.files import splits
-from saccade.pipelines.parquet.schema import Column
 from saccade.pipelines.parquet.source import Source
-from saccade.pipelines.parquet.statistics import check_ids
-from saccade.pipelines.records.record import read_json
+from saccade.pipelines.transforms.arrays import canonical
+from saccade.pipelines.vocabulary import Vocabulary
 
 
-def predict(run: Path, data: str, output: Path, top_k: int) -> dict[str, Any]:
+def predict(path: Path, data: str, output: Path, top_k: int) -> dict[str, Any]:
     """Write a model's predictions for every row of ``data`` to one Parquet file, in the rows' order.
 
+    The job's transforms are applied as they were fitted; its filter isn't, because ``data`` says what is asked for.
+    Items that a vocabulary numbered come out as the values that they were.
+
     Args:
-        run: the run's folder; its best checkpoint is used.
+        path: the run's folder, whose best checkpoint is used, or a checkpoint's.
         data: a Parquet file, folder, glob or URI with the columns that the job reads, labels aside.
         output: the file to write; its folder must exist.
         top_k: predictions a row.
@@ -44,17 +50,17 @@ def predict(run: Path, data: str, output: Path, top_k: int) -> dict[str, Any]:
     """
     if not output.parent.is_dir():
         raise UserError(f"--output {output}: the folder {output.parent} doesn't exist")
-    job = load_job(run / "job.yaml", ["engine.name=reference"])
-    check_parts(job, run)
-    facts = read_json(run / "run.json")["facts"]
-    task = make_task(job, facts, run / "artifacts")
+    trained = find_trained(path, ["engine.name=reference"])
+    job, facts = trained.job, trained.facts
+    check_parts(job, trained.run)
+    task, transforms = make_task(job, facts, trained.artifacts), load_transforms(job, trained.artifacts)
     engine = make_engine(job, task, choose_device(job))
-    engine.load(CheckpointReader(best_checkpoint(run)))
+    engine.load(CheckpointReader(trained.checkpoint))
     split = next((name for name in ("predict", "test", "train") if name in splits(data)), None)
     columns = [column for column in task.columns if column.name != getattr(job.data, "label", None)]
-    source = Source.open(data, split, columns)
+    source = Source.open(data, split, columns, prepare=transforms.making(column.name for column in columns))
     if isinstance(job, NextItemJob):
-        check_ids(source, job.data.history, facts["items"])
+        check_items(source, job.data.history, facts["items"], transforms)
     reader = Reader(
         source,
         task,
@@ -80,12 +86,13 @@ def predict(run: Path, data: str, output: Path, top_k: int) -> dict[str, Any]:
             bar.update(item.rows)
     seconds = time.monotonic() - began
     users = _users(job, data, split)
+    vocabulary = transforms.vocabulary(job.data.history) if isinstance(job, NextItemJob) else None
     try:
-        count = _write(output, users, rows, found)
+        count = _write(output, users, rows, found, vocabulary)
     except OSError as error:
         raise UserError(f"--output {output}: can't be written ({error.strerror or error})") from None
     return {
-        "run": str(run),
+        "run": str(path),
         "output": str(output),
         "rows": count,
         "seconds": round(seconds, 3),
@@ -93,37 +100,39 @@ def predict(run: Path, data: str, output: Path, top_k: int) -> dict[str, Any]:
     }
 
 
-def _users(job: Job, data: str, split: str | None) -> tuple[str, torch.Tensor] | None:
-    """The column of user ids by name, where the task knows users and the data has them."""
+def _users(job: Job, data: str, split: str | None) -> tuple[str, pa.Array] | None:
+    """The column of user ids by name, where the task knows users and the data has integers or strings for them."""
     if not isinstance(job, NextItemJob):
         return None
+    batches = record_batches(Source.open(data, split, []), [job.data.user])
     try:
-        source = Source.open(data, split, [Column(job.data.user, "integer")])
-    except UserError:
+        return job.data.user, pa.concat_arrays([canonical(batch.column(job.data.user)) for batch in batches])
+    except (KeyError, UserError, pa.ArrowInvalid):
         return None
-    users = source.read(0, source.rows).columns[job.data.user]
-    assert isinstance(users, torch.Tensor)
-    return job.data.user, users
 
 
 def _write(
     output: Path,
-    users: tuple[str, torch.Tensor] | None,
+    users: tuple[str, pa.Array] | None,
     rows: list[torch.Tensor],
     found: list[dict[str, torch.Tensor]],
+    vocabulary: tuple[Vocabulary, int] | None,
 ) -> int:
-    """Put the rows back in order, beside the user's id where there is one."""
+    """Put the rows back in order, beside the user's id where there is one; items by ``vocabulary`` and its first id."""
     numbers = torch.cat(rows) if rows else torch.zeros(0, dtype=torch.int64)
     order = numbers.argsort()
     columns: dict[str, pa.Array] = {"row": pa.array(numbers[order].numpy())}
     if users is not None:
-        columns[users[0]] = pa.array(users[1][numbers[order]].numpy())
+        columns[users[0]] = users[1].take(columns["row"])
     answers = {name: torch.cat([part[name] for part in found])[order] for name in (found[0] if found else ())}
     if answers:
         possible = answers["scores"] > float("-inf")  # a row that has seen nearly all items has fewer than k left
         offsets = pa.array(torch.nn.functional.pad(possible.sum(1).cumsum(0), (1, 0)).int().numpy())
         for name, values in answers.items():
-            columns[name] = pa.ListArray.from_arrays(offsets, pa.array(values[possible].numpy()))
+            flat = pa.array(values[possible].numpy())
+            if name == "items" and vocabulary is not None:
+                flat = vocabulary[0].decode(pc.subtract(flat, vocabulary[1] - 1))
+            columns[name] = pa.ListArray.from_arrays(offsets, flat)
     temporary = output.with_name(f".{output.name}.writing")
     try:
         pq.write_table(pa.table(columns), temporary)

@@ -7,12 +7,13 @@ from saccade.cluster.training.sources import open_source
 from saccade.pipelines.collective import Collective
 from saccade.pipelines.order.reader import Reader
 from saccade.pipelines.task import Split, Task
+from saccade.pipelines.transforms.chain import Chain
 
 
-def make_reader(job: Job, task: Task, split: Split, collective: Collective) -> Reader:
+def make_reader(job: Job, task: Task, split: Split, collective: Collective, transforms: Chain) -> Reader:
     """This rank's reader of a split, in the global order that the job fixes."""
     return Reader(
-        open_source(job, split, task.columns),
+        open_source(job, split, task.columns, transforms),
         task,
         split,
         seed=job.run.seed,

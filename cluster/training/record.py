@@ -19,11 +19,12 @@ from saccade.pipelines.records.progress import Progress
 from saccade.pipelines.records.record import environment, read_json, write_json
 from saccade.pipelines.records.tracker import Tracker
 from saccade.pipelines.training.state import TrainingState
+from saccade.pipelines.transforms.chain import Chain
 
 
-def data_facts(job: Job, columns: Sequence[Column]) -> dict[str, Any]:
+def data_facts(job: Job, columns: Sequence[Column], transforms: Chain) -> dict[str, Any]:
     """Where the training rows come from, and a fingerprint that changes when they do."""
-    source = open_source(job, "train", columns)
+    source = open_source(job, "train", columns, transforms)
     return {
         "path": job.data.path,
         "files": len(source.files),

@@ -20,6 +20,8 @@ from saccade.cluster.training.record import check_tracking, data_facts
 from saccade.cluster.training.run import check_workers, run_on_workers
 from saccade.cluster.training.storage import storage_errors
 from saccade.cluster.training.tasks import make_task
+from saccade.cluster.training.trained import FACTS, find_fitted
+from saccade.cluster.training.transforms import load_transforms
 from saccade.cluster.training.worker import train_worker
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.records.record import git_state, read_json, replace_text, write_json
@@ -83,8 +85,8 @@ def _begin(job: Job, folder: Path, fresh: bool) -> dict[str, Any]:
     fitted = folder / FITTED
     shutil.rmtree(fitted, ignore_errors=True)
     fitted.mkdir()
-    facts = gather_facts(job, fitted)
-    data = data_facts(job, make_task(job, facts, fitted).columns)
+    facts = gather_facts(job, fitted, find_fitted(job, None if fresh else folder))
+    data = data_facts(job, make_task(job, facts, fitted).columns, load_transforms(job, fitted))
     known = read_json(folder / "run.json") if (folder / "run.json").exists() and not fresh else {}
     before = known.get("data", data)
     if before["fingerprint"] != data["fingerprint"]:
@@ -94,6 +96,7 @@ def _begin(job: Job, folder: Path, fresh: bool) -> dict[str, Any]:
         )
     if fresh:
         _delete(folder)
+    write_json(fitted / FACTS, facts)
     shutil.rmtree(folder / "artifacts", ignore_errors=True)
     fitted.rename(folder / "artifacts")
     record = {

@@ -17,6 +17,7 @@ from saccade.cluster.training.record import note_start
 from saccade.cluster.training.sources import has_split, open_source
 from saccade.cluster.training.storage import full_disk
 from saccade.cluster.training.tasks import make_task
+from saccade.cluster.training.transforms import load_transforms
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.retention import step_name
 from saccade.pipelines.engines.engine import Engine
@@ -29,6 +30,7 @@ from saccade.pipelines.training.loop import Course, Training
 from saccade.pipelines.training.schedule import Schedule
 from saccade.pipelines.training.state import TrainingState
 from saccade.pipelines.training.stop import Stop, Stopped
+from saccade.pipelines.transforms.chain import Chain
 
 
 def train_worker(arguments: dict[str, Any]) -> None:
@@ -44,7 +46,8 @@ def train_worker(arguments: dict[str, Any]) -> None:
     began = time.monotonic()
     job, folder = parse_job(arguments["job"]), Path(arguments["folder"])
     with full_disk(folder):
-        task = make_task(job, arguments["facts"], folder / "artifacts")
+        artifacts = folder / "artifacts"
+        task, transforms = make_task(job, arguments["facts"], artifacts), load_transforms(job, artifacts)
         engine = make_engine(job, task, choose_device(job))
         collective = engine.collective
         progress = Progress(folder if collective.rank == 0 else None)
@@ -54,9 +57,9 @@ def train_worker(arguments: dict[str, Any]) -> None:
         state = begin(engine, folder / "checkpoints", job.run.start_from, grow, progress)
         history = History(folder / "history.jsonl", lambda: state.seconds) if collective.rank == 0 else None
         trackers = note_start(job, folder, engine, state, history, progress)
-        reader = make_reader(job, task, "train", collective)
+        reader = make_reader(job, task, "train", collective, transforms)
         stop = Stop(folder if collective.rank == 0 else None)
-        validate = _validation(job, task, engine, stop) if has_split(job, "valid") else None
+        validate = _validation(job, task, transforms, engine, stop) if has_split(job, "valid") else None
         training = Training(
             engine=engine,
             task=task,
@@ -67,15 +70,16 @@ def train_worker(arguments: dict[str, Any]) -> None:
             validate=validate,
             folder=folder / "checkpoints",
             job=arguments["job"],
+            artifacts=artifacts,
             trackers=trackers,
             progress=progress,
-            where=_where(job, task),
+            where=_where(job, task, transforms),
             grow=grow,
             stop=stop,
         )
         try:
             training.run()
-            result = _finish(job, task, engine, state, folder, grow, stop, progress)
+            result = _finish(job, task, transforms, engine, state, folder, grow, stop, progress)
         except Stopped:
             progress.message(f"stopped at step {state.step}, saved")
             progress.update(phase="stopped")
@@ -110,20 +114,21 @@ def _course(job: Job) -> Course:
     )
 
 
-def _validation(job: Job, task: Task, engine: Engine, stop: Stop) -> Callable[[], dict[str, float]]:
-    reader = make_reader(job, task, "valid", engine.collective)
+def _validation(job: Job, task: Task, transforms: Chain, engine: Engine, stop: Stop) -> Callable[[], dict[str, float]]:
+    reader = make_reader(job, task, "valid", engine.collective, transforms)
     return lambda: evaluate(engine, task, reader, "valid", stop).metrics
 
 
-def _where(job: Job, task: Task) -> Callable[[int], str]:
+def _where(job: Job, task: Task, transforms: Chain) -> Callable[[int], str]:
     """Training row number -> ``FILE row N``; the files are opened when that is first asked."""
-    source = cache(lambda: open_source(job, "train", task.columns))
+    source = cache(lambda: open_source(job, "train", task.columns, transforms))
     return lambda row: source().where(row)
 
 
 def _finish(
     job: Job,
     task: Task,
+    transforms: Chain,
     engine: Engine,
     state: TrainingState,
     folder: Path,
@@ -141,7 +146,7 @@ def _finish(
         metrics = dict(checkpoint.manifest.training["metrics"])
     if job.evaluate.at_end and has_split(job, "test"):
         progress.update(phase="evaluating")
-        reader = make_reader(job, task, "test", engine.collective)
+        reader = make_reader(job, task, "test", engine.collective, transforms)
         measured = evaluate(engine, task, reader, "test", stop)
         metrics, report = metrics | measured.metrics, measured.report
         shown = "  ".join(f"{name} {value:.4f}" for name, value in sorted(measured.metrics.items()))

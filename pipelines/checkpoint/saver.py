@@ -65,12 +65,21 @@ class Saver:
         job: the resolved job, as JSON values; kept in each checkpoint.
         tables: the model's tables.
         collective: the ranks.
+        artifacts: a folder of what was fitted to the data, copied into each checkpoint; None for nothing.
     """
 
     def __init__(
-        self, folder: Path, *, job: Mapping[str, Any], tables: Sequence[Table], collective: Collective
+        self,
+        folder: Path,
+        *,
+        job: Mapping[str, Any],
+        tables: Sequence[Table],
+        collective: Collective,
+        artifacts: Path | None = None,
     ) -> None:
         self.folder, self.job, self.tables, self.collective = folder, plain(job), tables, collective
+        self.artifacts = sorted(artifacts.iterdir()) if artifacts and collective.rank == 0 else []
+        self._artifact_bytes = sum(file.stat().st_size for file in self.artifacts)
         self._memory = HostMemory()
         # No collective is ever called in the thread: it would get in between those of the training.
         self._thread = ThreadPoolExecutor(1, "saccade-checkpoint")
@@ -102,13 +111,15 @@ class Saver:
         check_shapes(state)
         created, training = datetime.now(UTC).isoformat(timespec="seconds"), plain(training)
         rank, world_size = self.collective.rank, self.collective.world_size
-        own = sum(tensor.numel() * tensor.element_size() for tensor in tensors(state))
+        own = sum(tensor.numel() * tensor.element_size() for tensor in tensors(state)) + self._artifact_bytes
         needed = sum(self.collective.gather_objects(own)) + _SPARE_BYTES
         share, failure = None, None
         try:
             self._everywhere(lambda: _prepare(self._writing(step), needed) if rank == 0 else None)
             part = f"part-{rank}-of-{world_size}"
-            share = self._thread.submit(write_share, self._writing(step), self._memory.copy(state), part)
+            share = self._thread.submit(
+                write_share, self._writing(step), self._memory.copy(state), part, self.artifacts
+            )
         except _NotWrittenError as error:
             failure = str(error)
         self._save = _Save(step, created, training, dict(state.scalars), needed, share, failure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,10 @@ from saccade.pipelines.shard import TableShard
 
 if TYPE_CHECKING:  # engine.py imports the reader, and so this package
     from saccade.pipelines.engines.engine import EngineState
+
+
+ARTIFACTS = "artifacts"
+"""The folder inside a checkpoint of what was fitted to the data."""
 
 
 @dataclass
@@ -42,13 +47,14 @@ def check_shapes(state: EngineState) -> None:
         _kinds(shard)
 
 
-def write_share(folder: Path, state: EngineState, part: str) -> Share:
+def write_share(folder: Path, state: EngineState, part: str, artifacts: Sequence[Path] = ()) -> Share:
     """Write a rank's state into the checkpoint's folder; returns once all of it is on the disk.
 
     Args:
         folder: exists; all ranks write into it.
         state: contiguous tensors on the host, none of which shares memory with another.
         part: names this rank's file of the network.
+        artifacts: files to copy.
 
     Raises:
         OSError, SafetensorError: it could not be written.
@@ -64,6 +70,11 @@ def write_share(folder: Path, state: EngineState, part: str) -> Share:
         file = f"network/{part}.safetensors"
         share.files[file] = _write(folder / file, state.network)
         share.network = dict.fromkeys(state.network, file)
+    for artifact in artifacts:
+        file = f"{ARTIFACTS}/{artifact.name}"
+        (folder / ARTIFACTS).mkdir(exist_ok=True)
+        shutil.copyfile(artifact, folder / file)
+        share.files[file] = _entry(folder / file)
     for parent in {parent for file in share.files for parent in Path(file).parents}:
         sync_folder(folder / parent)
     return share
@@ -115,6 +126,11 @@ def _write(path: Path, tensors: Mapping[str, Tensor]) -> FileEntry:
     """Write a safetensors file, wait until it is on the disk, and hash it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     save_readable(tensors, path)
+    return _entry(path)
+
+
+def _entry(path: Path) -> FileEntry:
+    """Wait until a file is on the disk, and hash it."""
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
     return FileEntry(path.stat().st_size, sha256(path))

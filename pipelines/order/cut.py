@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,10 +33,13 @@ def cut(lengths: Tensor, tokens: int, rng: torch.Generator | None) -> list[Tenso
     if count == 0:
         return []
     order = torch.randperm(count, generator=rng) if rng else torch.arange(count)
-    order = order[lengths[order].argsort(stable=True)]
+    # Length and place in one number: NumPy sorts plain numbers ten times faster than torch sorts stably.
+    bits = count.bit_length()
+    keys = np.sort((lengths[order].numpy() << bits) + np.arange(count))
+    order = order[torch.from_numpy(keys & (1 << bits) - 1)]
     # A row over the budget counts as a full micro-batch: nothing but rows without tokens can join it.
-    before = list(accumulate(lengths[order].clamp(max=tokens).tolist(), initial=0))
-    batches = [order[begin:end] for begin, end in pairwise(_edges(before, tokens))]
+    before = np.concatenate([[0], np.minimum(keys >> bits, tokens).cumsum()]).tolist()
+    batches = list(order.split([end - begin for begin, end in pairwise(_edges(before, tokens))]))
     if rng:
         batches = [batches[i] for i in torch.randperm(len(batches), generator=rng).tolist()]
     return batches

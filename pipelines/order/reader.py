@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
+import torch
+
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.examples import Examples, concatenate
 from saccade.pipelines.order.cut import cut
@@ -192,18 +194,21 @@ class Reader:
     ) -> Iterator[tuple[Batch, int, LanePosition]]:
         shuffle = self.split == "train"
         cursor = self.source.cursor()
-        passed = 0  # rows of windows of which encode left nothing
+        passed = 0  # rows of windows of which the filter and encode left nothing
         for window in range(start.window, lane.windows):
-            examples = concatenate([cursor.read(first, last) for first, last in lane.rows(window)])
-            read = len(examples)
+            ranges = lane.rows(window)
+            examples = concatenate([cursor.read(first, last) for first, last in ranges])
+            read = sum(last - first for first, last in ranges)
             examples = self.task.encode(examples, self.split)
             place = (self.seed, epoch, number, window)
             passed += 0 if len(examples) else read
             pieces = cut(examples.lengths, self.tokens, generator(*place, "window") if shuffle else None)
+            # One gather a window, of which micro-batches are views.
+            parts = examples.take(torch.cat(pieces)).split([len(piece) for piece in pieces]) if pieces else []
             skip = start.micro_batch if window == start.window else 0
             for index in range(skip, len(pieces)):
                 seed = derive_seed(*place, index)
-                batch = self.task.collate(examples.take(pieces[index]), self.split, generator(seed, "collate"))
+                batch = self.task.collate(parts[index], self.split, generator(seed, "collate"))
                 last = index + 1 == len(pieces)
                 after = LanePosition(window + 1, 0) if last else LanePosition(window, index + 1)
                 # Rows that encode dropped count too, spread over the window, so that progress ends at 1.

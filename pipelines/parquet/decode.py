@@ -2,124 +2,163 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch.utils.dlpack
 from pyarrow import types
 from torch import Tensor
 
 from saccade.models.jagged import Jagged, Layout
-from saccade.pipelines.examples import join
-from saccade.pipelines.parquet.schema import Kind
+from saccade.pipelines.parquet.schema import Column, Kind, Null
+
+Columns = Mapping[str, Tensor | Jagged]
+
+_DTYPES = {"integer": torch.int64, "integers": torch.int64, "integer_lists": torch.int64}
+_DTYPES |= {"float": torch.float32, "floats": torch.float32, "string": torch.uint8, "binary": torch.uint8}
 
 
 class NullFound(ValueError):
     """A null where none is taken; ``row`` is the first row that has one."""
 
-    def __init__(self, row: int) -> None:
-        super().__init__(f"null in row {row}")
-        self.row = row
+    def __init__(self, row: int, column: str = "") -> None:
+        super().__init__(f"null in row {row} of {column!r}")
+        self.row, self.column = row, column
+
+    def around(self, lengths: Tensor) -> NullFound:
+        """The same null, by the row of lists of these lengths that it is in."""
+        return NullFound(int(torch.searchsorted(lengths.cumsum(0), self.row, right=True)))
 
 
-def decode(array: pa.ChunkedArray, kind: Kind) -> Tensor | Jagged:
-    """Turn one column of N rows into tensors on the host.
+def decode(batch: pa.RecordBatch, columns: Sequence[Column]) -> Columns:
+    """Turn columns of N rows into tensors on the host.
 
-    The tensors may share memory with the array, which Arrow takes as immutable: don't write into them.
+    The tensors may share memory with the batch, which Arrow takes as immutable: don't write into them.
 
     Returns:
-        [N] int64 for ``integer``, [N] float32 for ``float``, else a Jagged of N examples with values of int64
-        (``integers``), float32 (``floats``) or uint8 (``string``, ``binary``).
+        By name: [N] int64 for ``integer``, [N] float32 for ``float``, else a Jagged of N examples with values of int64
+        (``integers``), float32 (``floats``) or uint8 (``string``, ``binary``). A column C of ``integer_lists`` becomes
+        two: C has each row's integers, all of its lists laid end to end, and C.lengths the length of each list.
 
     Raises:
-        NullFound: a row is null, or has a null in its list.
-        pyarrow.ArrowInvalid: an unsigned value beyond int64.
+        NullFound: a row is null, or has a null in its list, and the column doesn't say what a null becomes.
+        pyarrow.ArrowInvalid: a value beyond int64.
     """
-    # Chunk by chunk: Arrow's combine_chunks fails where 32-bit offsets would overflow.
-    chunks, first_row = [], 0
-    for chunk in array.chunks:
+    decoded: dict[str, Tensor | Jagged] = {}
+    for column in columns:
         try:
-            chunks.append(_decode_chunk(chunk, kind))
+            decoded |= _decode(batch.column(column.name), column)
         except NullFound as error:
-            raise NullFound(first_row + error.row) from None
-        first_row += len(chunk)
-    return join(chunks) if chunks else empty(kind)
+            raise NullFound(error.row, column.name) from None
+    return decoded
 
 
-def empty(kind: Kind) -> Tensor | Jagged:
-    """No rows of this kind."""
-    dtype = {"integer": torch.int64, "integers": torch.int64, "float": torch.float32, "floats": torch.float32}
-    values = torch.empty(0, dtype=dtype.get(kind, torch.uint8))
-    return values if kind in ("integer", "float") else Jagged(values, Layout(torch.empty(0, dtype=torch.int64)))
+def nothing(columns: Sequence[Column]) -> Columns:
+    """No rows of these columns."""
+    found: dict[str, Tensor | Jagged] = {}
+    for column in columns:
+        values = torch.empty(0, dtype=_DTYPES[column.kind])
+        single = column.kind in ("integer", "float")
+        found[column.name] = values if single else Jagged(values, Layout(torch.empty(0, dtype=torch.int64)))
+        if column.kind == "integer_lists":
+            found[f"{column.name}.lengths"] = found[column.name]
+    return found
 
 
-def slice_rows(column: Tensor | Jagged, first: int, last: int) -> Tensor | Jagged:
-    """Rows [first, last) of a column, as views."""
-    if isinstance(column, Tensor):
-        return column[first:last]
-    offsets = column.layout.host_offsets
-    return Jagged(column.values[offsets[first] : offsets[last]], Layout(column.layout.lengths[first:last]))
+def _decode(array: pa.Array, column: Column) -> Columns:
+    null = column.null
+    if column.kind in ("integer", "float"):
+        return {column.name: _tensor(_filled(_numbers(array, column.kind), null))}
+    if column.kind in ("string", "binary"):
+        return {column.name: _bytes(_filled(_binary(array), null))}
+    lengths, values = _lists(array, null)
+    if column.kind in ("integers", "floats"):
+        try:
+            return {column.name: Jagged(_tensor(_filled(_numbers(values, column.kind), null)), Layout(lengths))}
+        except NullFound as error:
+            raise error.around(lengths) from None
+    try:
+        inner_lengths, values = _lists(values, null)
+    except NullFound as error:
+        raise error.around(lengths) from None
+    try:
+        numbers = _tensor(_filled(_numbers(values, column.kind), null))
+    except NullFound as error:
+        raise error.around(inner_lengths).around(lengths) from None
+    outer, inner = Layout(lengths), Layout(inner_lengths)
+    totals = inner.host_offsets[outer.host_offsets].diff()
+    return {column.name: Jagged(numbers, Layout(totals)), f"{column.name}.lengths": Jagged(inner_lengths, outer)}
 
 
-def _decode_chunk(array: pa.Array, kind: Kind) -> Tensor | Jagged:
-    if array.null_count:
+def _filled(array: pa.Array, null: Null | None) -> pa.Array:
+    if not array.null_count:
+        return array
+    if null is None:
         raise NullFound(_first_null(array))
-    if len(array) == 0:
-        return empty(kind)
-    if types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-        if array.null_count:  # a null in the dictionary itself
-            raise NullFound(_first_null(array))
-    if kind in ("integer", "float"):
-        return _numbers(array, kind)
-    if kind in ("integers", "floats"):
-        return _lists(array, kind)
-    return _bytes(array)
+    return pc.fill_null(array, null)
 
 
 def _first_null(array: pa.Array) -> int:
     return int(array.is_null().index(True).as_py())
 
 
-def _numbers(array: pa.Array, kind: Kind) -> Tensor:
-    wanted = pa.int64() if kind in ("integer", "integers") else pa.float32()
+def _lists(array: pa.Array, null: Null | None) -> tuple[Tensor, pa.Array]:
+    """The lists' lengths, and their values without gaps."""
+    if not array.null_count and (types.is_list(array.type) or types.is_large_list(array.type)):
+        edges = array.offsets.to_numpy()
+        # No list is null, so the values lie without gaps between the first and the last offset.
+        values = array.values.slice(edges[0], edges[-1] - edges[0])
+        return torch.from_numpy(np.subtract(edges[1:], edges[:-1], dtype=np.int64)), values
+    lengths = _filled(pc.list_value_length(array), None if null is None else 0)
+    # flatten() and not .values, which ignores that the array may be a slice and that a null may hide values.
+    return _tensor(lengths).to(torch.int64), array.flatten()
+
+
+def _numbers(array: pa.Array, kind: Kind) -> pa.Array:
+    """Numbers of any width, and moments as microseconds, in the one type of their kind."""
+    wanted = pa.float32() if kind in ("float", "floats") else pa.int64()
+    if types.is_temporal(array.type):
+        return array.cast(options=_microseconds(array.type)).view(wanted)
     if array.type != wanted:
         # A float64 beyond float32's range becomes infinite, as in every other conversion of floats.
-        array = array.cast(wanted, safe=types.is_integer(wanted))
-    return _tensor(array)
+        return array.cast(wanted, safe=types.is_integer(wanted))
+    return array
 
 
-def _lists(array: pa.Array, kind: Kind) -> Jagged:
-    if types.is_fixed_size_list(array.type):
-        # flatten() and not .values, which ignores that the array may be a slice.
-        values = array.flatten()
-        lengths = torch.full((len(array),), array.type.list_size, dtype=torch.int64)
+def _microseconds(found: pa.DataType) -> pc.CastOptions:
+    if types.is_time(found):
+        to = pa.time64("us")
+    elif types.is_duration(found):
+        to = pa.duration("us")
     else:
-        offsets = _tensor(array.offsets).to(torch.int64)
-        lengths = offsets.diff()
-        # No list is null here, so the values lie without gaps between the first and the last offset.
-        values = array.values.slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
-    if values.null_count:
-        row = torch.searchsorted(lengths.cumsum(0), _first_null(values), right=True)
-        raise NullFound(int(row))
-    return Jagged(_numbers(values, "integer" if kind == "integers" else "float"), Layout(lengths))
+        to = pa.timestamp("us", getattr(found, "tz", None))
+    return pc.CastOptions(to, allow_time_truncate=True)
+
+
+def _binary(array: pa.Array) -> pa.Array:
+    """Text or bytes with offsets."""
+    if types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if types.is_fixed_size_binary(array.type) or types.is_binary_view(array.type):
+        return array.cast(pa.binary())
+    return array.cast(pa.string()) if types.is_string_view(array.type) else array
 
 
 def _bytes(array: pa.Array) -> Jagged:
-    if types.is_fixed_size_binary(array.type) or types.is_binary_view(array.type):
-        array = array.cast(pa.binary())
-    elif types.is_string_view(array.type):
-        array = array.cast(pa.string())
     large = types.is_large_string(array.type) or types.is_large_binary(array.type)
     _, offset_buffer, data = array.buffers()
     stored = pa.Array.from_buffers(
         pa.int64() if large else pa.int32(), len(array) + 1, [None, offset_buffer], offset=array.offset
     )
-    offsets = _tensor(stored).to(torch.int64)
-    first, total = int(offsets[0]), int(offsets[-1] - offsets[0])
+    edges = _tensor(stored).to(torch.int64)
+    first, total = int(edges[0]), int(edges[-1] - edges[0])
     if total:
         values = _tensor(pa.Array.from_buffers(pa.uint8(), total, [None, data], offset=first))
     else:  # there may be no buffer at all
         values = torch.empty(0, dtype=torch.uint8)
-    return Jagged(values, Layout(offsets.diff()))
+    return Jagged(values, Layout(edges.diff()))
 
 
 def _tensor(array: pa.Array) -> Tensor:

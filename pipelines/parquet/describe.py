@@ -86,7 +86,7 @@ def _describe(files: Files, footers: list[Footer], progress: Any) -> dict[str, A
     compressed = uncompressed = 0
     for name, footer in zip(files.names, footers, strict=True):
         metadata = footer.metadata
-        with files.filesystem.open_input_file(files.path(name)) as handle:
+        with files.open(name) as handle:
             file = pq.ParquetFile(handle, metadata=metadata)
             for index in range(metadata.num_row_groups):
                 group = metadata.row_group(index)

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import pyarrow as pa
-from pyarrow import fs
 
 from saccade.pipelines.errors import UserError
+from saccade.pipelines.parquet import arrow_storage, fsspec_storage
+from saccade.pipelines.parquet.remote_file import RemoteFile
+from saccade.pipelines.parquet.storage import Entry, Storage
+from saccade.pipelines.parquet.unfinished import refuse_unfinished
 
 SPLITS = ("train", "valid", "test", "predict")
 
@@ -19,15 +22,15 @@ SPLITS = ("train", "valid", "test", "predict")
 class Files:
     """Parquet files under one folder of one file system.
 
+    It may be sent to other processes.
+
     Attributes:
-        filesystem: where they are.
-        scheme: what stands before a path when it is shown: ``s3://``, or nothing for local files.
+        storage: the file system.
         root: the folder, absolute, as the file system writes it.
         names: the files' paths relative to ``root``, sorted.
     """
 
-    filesystem: fs.FileSystem
-    scheme: str
+    storage: Storage
     root: str
     names: tuple[str, ...]
 
@@ -37,65 +40,64 @@ class Files:
 
     def shown(self, name: str) -> str:
         """A file's path as messages show it."""
-        return f"{self.scheme}{self.path(name)}"
+        return self.storage.shown(self.path(name))
+
+    def open(self, name: str) -> pa.NativeFile:
+        """Open a file for reads at any place; a remote one's are tried again where they fail for a passing reason.
+
+        Raises:
+            OSError: it can't be opened; so do reads. A remote file's (``RemoteError``) names file, attempts and cause.
+        """
+        if self.storage.is_remote:
+            return pa.PythonFile(RemoteFile(self.storage, self.path(name)), mode="r")
+        return self.storage.backend.open(self.path(name))
 
 
 @dataclass(frozen=True)
 class _Place:
     """A path on a file system."""
 
-    filesystem: fs.FileSystem
-    scheme: str
+    storage: Storage
     path: str
 
     @staticmethod
     def parse(path: str) -> _Place:
-        if "://" not in path:
-            return _Place(fs.LocalFileSystem(), "", os.path.abspath(os.path.expanduser(path)))
-        try:
-            filesystem, inside = fs.FileSystem.from_uri(path)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise UserError(f"{path}: not a file system that can be opened ({_first_line(error)})") from error
-        scheme = path.split("://")[0] + "://"
-        return _Place(filesystem, "" if scheme == "file://" else scheme, inside)
+        scheme, mark, _ = path.partition("://")
+        if not mark:
+            return _Place(arrow_storage.local(), os.path.abspath(os.path.expanduser(path)))
+        if scheme == "s3":
+            return _Place(*arrow_storage.s3(path))
+        if scheme in ("file", "gs", "gcs", "hdfs", "viewfs"):
+            return _Place(*arrow_storage.by_uri(path))
+        return _Place(*fsspec_storage.by_url(path))
 
-    def kind(self, path: str) -> fs.FileType:
-        try:
-            return self.filesystem.get_file_info(path).type
-        except OSError as error:
-            raise UserError(f"{self.scheme}{path}: can't be looked at ({_first_line(error)})") from error
-
-    def entries(self, path: str, recursive: bool = False) -> list[fs.FileInfo]:
-        try:
-            found = self.filesystem.get_file_info(fs.FileSelector(path, recursive=recursive))
-        except OSError as error:
-            raise UserError(f"{self.scheme}{path}: can't be listed ({_first_line(error)})") from error
-        return sorted(found, key=lambda info: info.path)
+    def look(self) -> Entry | None:
+        return self.storage.look(self.path)
 
     def parquet_files(self, folder: str) -> Iterator[str]:
         """Every .parquet file at any depth, but for hidden ones."""
-        for info in self.entries(folder, recursive=True):
-            parts = info.path[len(folder) :].strip("/").split("/")
-            if info.is_file and info.base_name.lower().endswith(".parquet") and not any(map(_is_hidden, parts)):
-                yield info.path
+        for entry in self.storage.entries(folder, recursive=True):
+            refuse_unfinished(entry.name, self.storage.shown(folder))
+            parts = entry.path[len(folder) :].strip("/").split("/")
+            if not entry.is_folder and _is_parquet(entry) and not any(map(_is_hidden, parts)):
+                yield entry.path
 
-    def glob(self, folder: str, pattern: list[str]) -> Iterator[fs.FileInfo]:
+    def glob(self, folder: str, pattern: list[str]) -> Iterator[Entry]:
         """What matches the pattern's components below ``folder``; ``**`` stands for any number of folders."""
         head, *rest = pattern
         if head == "**":
             yield from self.glob(folder, rest or ["*"])
-        for info in self.entries(folder):
-            is_folder = info.type == fs.FileType.Directory
-            if _is_hidden(info.base_name) and not _is_hidden(head):
+        for entry in self.storage.entries(folder):
+            if _is_hidden(entry.name) and not _is_hidden(head):
                 continue
             if head == "**":
-                if is_folder:
-                    yield from self.glob(info.path, pattern)
-            elif fnmatchcase(info.base_name, head):
+                if entry.is_folder:
+                    yield from self.glob(entry.path, pattern)
+            elif fnmatchcase(entry.name, head):
                 if not rest:
-                    yield info
-                elif is_folder:
-                    yield from self.glob(info.path, rest)
+                    yield entry
+                elif entry.is_folder:
+                    yield from self.glob(entry.path, rest)
 
 
 def find_files(path: str, split: str | None = None) -> Files:
@@ -103,7 +105,7 @@ def find_files(path: str, split: str | None = None) -> Files:
 
     Args:
         path: a file, a folder (searched at any depth for ``*.parquet``), a glob (``*``, ``?``, ``[…]``, ``**``) or a
-            URI of any file system that pyarrow knows (``s3://…``, ``file://…``).
+            URI of any file system that pyarrow (``s3://…``, ``file://…``) or fsspec (``https://…``) knows.
         split: which split of a data set folder, see ``split_path``; none takes ``path`` as it is.
 
     Raises:
@@ -111,22 +113,22 @@ def find_files(path: str, split: str | None = None) -> Files:
     """
     path = path if split is None else split_path(path, split)
     place = _Place.parse(path)
-    kind = place.kind(place.path)
-    if kind == fs.FileType.File:
-        folder, name = place.path.rsplit("/", 1)
-        return Files(place.filesystem, place.scheme, folder or "/", (name,))
-    if kind == fs.FileType.Directory:
+    entry = place.look()
+    if entry and not entry.is_folder:
+        folder, name = entry.path.rsplit("/", 1)
+        return Files(place.storage, folder or "/", (name,))
+    if entry:
         folder, found = place.path.rstrip("/"), list(place.parquet_files(place.path))
         missing = "the folder holds no .parquet files"
     elif _is_glob(place.path):
         folder, found = _expand(place)
         missing = "no .parquet file matches"
     else:
-        raise UserError(f"{path}: no such file or folder: check the path (in a job, data.path)")
+        raise _missing(path)
     if not found:
-        raise UserError(f"{path}: {missing}: name Parquet files, or a folder or glob that has some")
+        raise UserError(f"{public(path)}: {missing}: name Parquet files, or a folder or glob that has some")
     names = tuple(sorted({file[len(folder) :].strip("/") for file in found}))
-    return Files(place.filesystem, place.scheme, folder, names)
+    return Files(place.storage, folder, names)
 
 
 def split_path(path: str, split: str) -> str:
@@ -141,10 +143,10 @@ def split_path(path: str, split: str) -> str:
     if split in has:
         return join(path, split)
     if has:
-        raise UserError(f"{path}: has no {split}/ folder, only {', '.join(f'{name}/' for name in has)}")
+        raise UserError(f"{public(path)}: has no {split}/ folder, only {', '.join(f'{name}/' for name in has)}")
     if split in ("train", "predict"):
         return path
-    raise UserError(f"{path}: has no {split}/ folder with Parquet files")
+    raise UserError(f"{public(path)}: has no {split}/ folder with Parquet files")
 
 
 def splits(path: str) -> list[str]:
@@ -154,10 +156,10 @@ def splits(path: str) -> list[str]:
         UserError: the path is missing or can't be reached.
     """
     place = _Place.parse(path)
-    kind = place.kind(place.path)
-    if kind == fs.FileType.NotFound and not _is_glob(path):
-        raise UserError(f"{path}: no such file or folder: check the path (in a job, data.path)")
-    if kind != fs.FileType.Directory:
+    entry = place.look()
+    if entry is None and not _is_glob(path):
+        raise _missing(path)
+    if entry is None or not entry.is_folder:
         return []
     folders = subfolders(path)
     return [name for name in SPLITS if name in folders]
@@ -166,7 +168,7 @@ def splits(path: str) -> list[str]:
 def subfolders(path: str) -> list[str]:
     """The names of a folder's direct subfolders, sorted."""
     place = _Place.parse(path)
-    return [info.base_name for info in place.entries(place.path) if info.type == fs.FileType.Directory]
+    return [entry.name for entry in place.storage.entries(place.path) if entry.is_folder]
 
 
 def join(path: str, name: str) -> str:
@@ -174,6 +176,23 @@ def join(path: str, name: str) -> str:
     # A URI may end in a query that carries the file system's options: s3://bucket/key?region=…
     base, mark, query = path.partition("?") if "://" in path else (path, "", "")
     return f"{base.rstrip('/')}/{name}{mark}{query}"
+
+
+def public(path: str) -> str:
+    """A path, or URI without what may be secret in it: keys and query."""
+    scheme, mark, rest = path.partition("://")
+    if not mark:
+        return path
+    host, slash, inside = rest.partition("?")[0].partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{inside}"
+
+
+def _missing(path: str) -> UserError:
+    return UserError(f"{public(path)}: no such file or folder: check the path (in a job, data.path)")
+
+
+def _is_parquet(entry: Entry) -> bool:
+    return entry.name.lower().endswith(".parquet")
 
 
 def _is_hidden(name: str) -> bool:
@@ -190,16 +209,13 @@ def _expand(place: _Place) -> tuple[str, list[str]]:
     parts = place.path.split("/")
     first = next(i for i, part in enumerate(parts) if any(c in part for c in "*?["))
     folder = "/".join(parts[:first]) or "/"
-    if place.kind(folder) != fs.FileType.Directory:
+    entry = place.storage.look(folder)
+    if entry is None or not entry.is_folder:
         return folder, []
     found: list[str] = []
-    for info in place.glob(folder, parts[first:]):
-        if info.type == fs.FileType.Directory:
-            found.extend(place.parquet_files(info.path))
-        elif info.base_name.lower().endswith(".parquet"):
-            found.append(info.path)
+    for entry in place.glob(folder, parts[first:]):
+        if entry.is_folder:
+            found.extend(place.parquet_files(entry.path))
+        elif _is_parquet(entry):
+            found.append(entry.path)
     return folder.rstrip("/"), found
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0]

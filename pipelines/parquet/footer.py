@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -10,8 +11,10 @@ import pyarrow.parquet as pq
 
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.parquet.files import Files
+from saccade.pipelines.parquet.footer_check import MAGIC
+from saccade.pipelines.parquet.footer_trial import TRIAL
+from saccade.pipelines.parquet.retry import RemoteError
 
-_MAGIC = b"PAR1"
 _GUESS = 64 * 1024  # one read fetches most footers; a remote file system is paid by the request
 
 
@@ -38,26 +41,27 @@ def read_footer(files: Files, name: str) -> Footer:
     """
     shown = files.shown(name)
     try:
-        with files.filesystem.open_input_file(files.path(name)) as file:
+        with files.open(name) as file:
             size = file.size()
             tail = file.read_at(min(size, _GUESS), max(0, size - _GUESS))
-            start = file.read_at(min(size, 4), 0)
-            if size < 12 or tail[-4:] != _MAGIC:
+            if size < 12 or tail[-4:] != MAGIC:
+                start = file.read_at(min(size, 4), 0)
                 raise UserError(f"{shown}: {_what_is_wrong(size, start, tail)}")
             length = int.from_bytes(tail[-8:-4], "little") + 8
             if length + 4 > size:
                 raise UserError(f"{shown}: damaged: its footer of {length} bytes doesn't fit into a file of {size}")
             if length > len(tail):
                 tail = file.read_at(length, size - length)
+    except RemoteError as error:
+        raise UserError(str(error)) from error
     except OSError as error:
         raise UserError(f"{shown}: can't be read ({str(error).splitlines()[0]})") from error
     stored = tail[-length:]
-    try:
-        metadata = pq.read_metadata(pa.BufferReader(_MAGIC + stored))
-        metadata.schema.to_arrow_schema()  # may be damaged by itself
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise UserError(f"{shown}: damaged: its footer can't be read ({str(error).splitlines()[0]})") from error
-    return Footer(metadata, size, hashlib.sha256(stored).hexdigest())
+    digest = hashlib.sha256(stored).hexdigest()
+    fault = TRIAL.fault(stored, size, digest)
+    if fault:
+        raise UserError(f"{shown}: damaged: its footer can't be read ({fault})")
+    return Footer(pq.read_metadata(pa.BufferReader(MAGIC + stored)), size, digest)
 
 
 def leaf_columns(metadata: pq.FileMetaData, column: str) -> list[int]:
@@ -66,13 +70,30 @@ def leaf_columns(metadata: pq.FileMetaData, column: str) -> list[int]:
     return [i for i, path in enumerate(paths) if path == column or path.startswith(f"{column}.")]
 
 
+def stored_ranges(footer: Footer, row_group: int, columns: Sequence[str]) -> list[tuple[int, int]]:
+    """Where the file has some Arrow columns of a row group: (start, stop) in bytes, for each stored column."""
+    ranges = []
+    for leaf in (leaf for name in columns for leaf in leaf_columns(footer.metadata, name)):
+        column = footer.metadata.row_group(row_group).column(leaf)
+        starts = [column.data_page_offset]
+        if column.has_dictionary_page and column.dictionary_page_offset:
+            starts.append(column.dictionary_page_offset)
+        start = min(starts)
+        # A damaged footer may say anything; what it says is checked where it is decoded.
+        if 0 <= start <= start + column.total_compressed_size <= footer.bytes:
+            ranges.append((start, start + column.total_compressed_size))
+    return ranges
+
+
 def statistics(metadata: pq.FileMetaData, row_group: int, leaf: int) -> pq.Statistics | None:
     """A stored column's statistics in one row group; None where there are none that can be used."""
-    column = metadata.row_group(row_group).column(leaf)
-    # In a damaged footer the two may differ, and then Arrow ends the process when it is asked for the statistics.
-    if column.physical_type != metadata.schema.column(leaf).physical_type:
+    found = metadata.row_group(row_group).column(leaf).statistics
+    try:
+        if found is not None and found.has_min_max:
+            found.min, found.max  # noqa: B018 - text may be cut in the middle of a character
+    except (ValueError, OverflowError, pa.ArrowException):
         return None
-    return column.statistics
+    return found
 
 
 def _what_is_wrong(size: int, start: bytes, tail: bytes) -> str:
@@ -80,6 +101,6 @@ def _what_is_wrong(size: int, start: bytes, tail: bytes) -> str:
         return "an empty file, not Parquet"
     if tail[-4:] == b"PARE":
         return "an encrypted Parquet file, which isn't supported"
-    if start == _MAGIC:
+    if start == MAGIC:
         return f"a Parquet file that was cut short (its footer is missing after {size} bytes); copy or write it again"
     return f"not a Parquet file (it has {size} bytes and starts with {start!r})"

@@ -12,7 +12,8 @@ from pyarrow import types
 
 from saccade.pipelines.errors import UserError
 
-Kind = Literal["integer", "float", "string", "binary", "integers", "floats"]
+Kind = Literal["integer", "float", "string", "binary", "integers", "floats", "integer_lists"]
+Null = int | float | str | bytes
 
 
 @dataclass(frozen=True)
@@ -21,17 +22,27 @@ class Column:
 
     Attributes:
         name: its name in the files.
-        kind: what it must hold. ``integer`` takes signed and unsigned integers of any width and booleans, ``float`` any
-            floating point; ``integers`` and ``floats`` are lists of them (list, large_list or fixed-size list).
-            ``string`` and ``binary`` may be of the large, view or dictionary-encoded sort. Nulls are not taken.
+        kind: what it must hold. ``integer`` takes signed and unsigned integers of any width, booleans, and dates, times
+            and durations, which become microseconds (of days and moments: since 1970, what is finer is cut off);
+            ``float`` any floating point; ``integers`` and ``floats`` are lists of them, ``integer_lists`` lists of
+            lists, of any sort (list, large_list, list_view or fixed-size). ``string`` and ``binary`` may be of the
+            large, view or dictionary-encoded sort.
+        null: what a null becomes, in a list as well; a list that is null itself becomes an empty one. None refuses
+            nulls.
     """
 
     name: str
     kind: Kind
+    null: Null | None = None
 
 
 def _is_integer(found: pa.DataType) -> bool:
-    return bool(types.is_integer(found) or types.is_boolean(found))
+    return bool(types.is_integer(found) or types.is_boolean(found) or _is_moment(found))
+
+
+def _is_moment(found: pa.DataType) -> bool:
+    # Not is_temporal alone: an interval of months has no fixed length.
+    return bool(types.is_temporal(found) and not types.is_interval(found))
 
 
 def _is_string(found: pa.DataType) -> bool:
@@ -47,10 +58,15 @@ def _is_binary(found: pa.DataType) -> bool:
     )
 
 
+def is_list(found: pa.DataType) -> bool:
+    """Whether it is a list of any sort."""
+    views = types.is_list_view(found) or types.is_large_list_view(found)
+    return bool(views or types.is_list(found) or types.is_large_list(found) or types.is_fixed_size_list(found))
+
+
 def _is_list_of(element: Callable[[pa.DataType], bool]) -> Callable[[pa.DataType], bool]:
     def accepts(found: pa.DataType) -> bool:
-        is_list = types.is_list(found) or types.is_large_list(found) or types.is_fixed_size_list(found)
-        return bool(is_list) and element(found.value_type)
+        return is_list(found) and element(found.value_type)
 
     return accepts
 
@@ -62,6 +78,7 @@ _ACCEPTS: dict[Kind, Callable[[pa.DataType], bool]] = {
     "binary": _is_binary,
     "integers": _is_list_of(_is_integer),
     "floats": _is_list_of(types.is_floating),
+    "integer_lists": _is_list_of(_is_list_of(_is_integer)),
 }
 
 _IN_WORDS: dict[Kind, str] = {
@@ -71,6 +88,7 @@ _IN_WORDS: dict[Kind, str] = {
     "binary": "binary",
     "integers": "list of integers",
     "floats": "list of floats",
+    "integer_lists": "list of lists of integers",
 }
 
 
@@ -81,6 +99,26 @@ def accepts(kind: Kind, found: pa.DataType) -> bool:
     return _ACCEPTS[kind](found)
 
 
+def _is_decimal(found: pa.DataType) -> bool:
+    return _is_decimal(found.value_type) if is_list(found) else bool(types.is_decimal(found))
+
+
+def find_field(name: str, found: pa.Schema, file: str) -> pa.Field:
+    """The one field of that name in ``found``, the Arrow schema of ``file``.
+
+    Raises:
+        UserError: it is missing or there twice.
+    """
+    count = len(found.get_all_field_indices(name))
+    if count == 0:
+        nearest = difflib.get_close_matches(name, found.names, n=1, cutoff=0.5)
+        hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+        raise UserError(f"{file}: no column {name!r}{hint}; it has {', '.join(found.names) or 'no columns'}")
+    if count > 1:
+        raise UserError(f"{file}: {count} columns are named {name!r}; rename all but one")
+    return found.field(name)
+
+
 def check(columns: Sequence[Column], found: pa.Schema, file: str) -> None:
     """Check that ``found``, the Arrow schema of ``file``, has every column with a type that fits.
 
@@ -88,13 +126,9 @@ def check(columns: Sequence[Column], found: pa.Schema, file: str) -> None:
         UserError: for the first column that is missing, is there twice or has another type.
     """
     for column in columns:
-        count = len(found.get_all_field_indices(column.name))
-        if count == 0:
-            nearest = difflib.get_close_matches(column.name, found.names, n=1, cutoff=0.5)
-            hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-            raise UserError(f"{file}: no column {column.name!r}{hint}; it has {', '.join(found.names) or 'no columns'}")
-        if count > 1:
-            raise UserError(f"{file}: {count} columns are named {column.name!r}; rename all but one")
-        type_ = found.field(column.name).type
+        type_ = find_field(column.name, found, file).type
         if not accepts(column.kind, type_):
-            raise UserError(f"{file}: column {column.name!r} has type {type_}, but {_IN_WORDS[column.kind]} is needed")
+            hint = ": write it as int64 or double" if _is_decimal(type_) else ""
+            raise UserError(
+                f"{file}: column {column.name!r} has type {type_}, but {_IN_WORDS[column.kind]} is needed{hint}"
+            )

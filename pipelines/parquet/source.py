@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor
 
-from saccade.models.jagged import Jagged
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.examples import Examples, join
-from saccade.pipelines.parquet import schema
-from saccade.pipelines.parquet.decode import empty
+from saccade.pipelines.parquet.decode import nothing
 from saccade.pipelines.parquet.files import Files, find_files
+from saccade.pipelines.parquet.filter import Condition
 from saccade.pipelines.parquet.footer import Footer, read_footer
-from saccade.pipelines.parquet.row_group import RowGroup, RowGroupReader
+from saccade.pipelines.parquet.prepare import Preparation
+from saccade.pipelines.parquet.row_group import Decoded, RowGroup, RowGroupReader
 from saccade.pipelines.parquet.schema import Column
+from saccade.pipelines.parquet.selection import Selection
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,24 +31,36 @@ class Source:
 
     Attributes:
         found: the files and where they are.
-        columns: what is read of them.
+        selection: what is read of them, and what is made of it.
         footers: one a file, in the files' order.
-        row_groups: all of them, in the rows' order.
+        row_groups: those that may hold rows to read, in the rows' order.
+        first_rows: the number of each file's first row, and one past the last row of all.
     """
 
     found: Files
-    columns: tuple[Column, ...]
+    selection: Selection
     footers: tuple[Footer, ...]
     row_groups: tuple[RowGroup, ...]
+    first_rows: tuple[int, ...]
 
     @staticmethod
-    def open(path: str, split: str | None, columns: Sequence[Column]) -> Source:
+    def open(
+        path: str,
+        split: str | None,
+        columns: Sequence[Column],
+        *,
+        filter: Sequence[Condition] = (),
+        prepare: Preparation | None = None,
+    ) -> Source:
         """Find the files and check their schemas; reads footers, but no data.
 
         Args:
             path: a file, folder, glob or URI, see ``find_files``.
             split: which split of a data set folder; none takes ``path`` as it is.
-            columns: what ``read`` gives; each must be in every file with a type that fits.
+            columns: what ``read`` gives; each must be in every file, or made by ``prepare``, with a type that fits.
+            filter: conditions on columns of the files; only rows that fulfil all of them are read. Row groups that
+                have none by their statistics are left out. All rows keep their numbers.
+            prepare: makes columns from those of the files, after the filter.
 
         Raises:
             UserError: nothing is there, a file is not Parquet or damaged, a column is missing or of another type, or
@@ -57,23 +69,34 @@ class Source:
         files = find_files(path, split)
         with ThreadPoolExecutor(max_workers=8) as pool:
             footers = tuple(pool.map(partial(read_footer, files), files.names))
+        selection = Selection(tuple(columns), tuple(filter), prepare)
         for number, (name, footer) in enumerate(zip(files.names, footers, strict=True)):
             try:
-                schema.check(columns, footer.metadata.schema.to_arrow_schema(), files.shown(name))
+                selection.check(footer.metadata.schema.to_arrow_schema(), files.shown(name))
             except UserError as error:
                 if number == 0:
                     raise
                 raise UserError(f"{error} (as in {files.names[0]}: all files need the same columns)") from None
         groups: list[RowGroup] = []
-        first_row = 0
+        first_rows = [0]
         for number, footer in enumerate(footers):
+            first_row = first_rows[-1]
             for index in range(footer.metadata.num_row_groups):
                 count = footer.metadata.row_group(index).num_rows
-                groups.append(RowGroup(number, index, first_row, count))
+                if selection.may_hold(footer.metadata, index):
+                    groups.append(RowGroup(number, index, first_row, count))
                 first_row += count
-        if first_row == 0:
+            first_rows.append(first_row)
+        if first_rows[-1] == 0:
             raise UserError(f"{path}: the files hold no rows")
-        return Source(files, tuple(columns), footers, tuple(groups))
+        if not groups:
+            raise UserError(f"{path}: no row passes the filter {' and '.join(map(str, filter))}")
+        return Source(files, selection, footers, tuple(groups), tuple(first_rows))
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What is read."""
+        return self.selection.columns
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -82,9 +105,8 @@ class Source:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
-        last = self.row_groups[-1]
-        return last.first_row + last.rows
+        """How many rows the files have, those that a filter leaves out among them."""
+        return self.first_rows[-1]
 
     @property
     def bytes(self) -> int:
@@ -94,7 +116,7 @@ class Source:
     @property
     def types(self) -> dict[str, str]:
         """Column name -> Arrow type in the first file, of the columns that are read."""
-        found = self.footers[0].metadata.schema.to_arrow_schema()
+        found = self.selection.prepared(self.footers[0].metadata.schema.to_arrow_schema())
         return {column.name: str(found.field(column.name).type) for column in self.columns}
 
     @property
@@ -105,18 +127,21 @@ class Source:
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that change with the files' relative names, sizes or footers, and not with their place."""
+        """Sixteen hex digits that change with the files' relative names, sizes or footers, or with the filter.
+
+        They don't change with the files' place, nor with what is made of the rows that are read.
+        """
         digest = hashlib.sha256()
         for name, footer in zip(self.found.names, self.footers, strict=True):
             digest.update(f"{name}\0{footer.bytes}\0{footer.digest}\n".encode())
+        for condition in self.selection.filter:
+            digest.update(f"{condition}\n".encode())
         return digest.hexdigest()[:16]
 
     def where(self, row: int) -> str:
         """``FILE row N`` for a global row number; N counts from 0 inside the file."""
-        number = self._group_of(row)
-        group = self.row_groups[number]
-        first = self.row_groups[number - group.index].first_row
-        return f"{self.found.shown(self.found.names[group.file])} row {row - first}"
+        file = bisect_right(self.first_rows, row, hi=len(self.first_rows) - 1) - 1
+        return f"{self.found.shown(self.found.names[file])} row {row - self.first_rows[file]}"
 
     def read(self, first: int, last: int) -> Examples:
         """Decode rows [first, last) and keep nothing; see :meth:`Cursor.read`."""
@@ -140,10 +165,10 @@ class Cursor:
     def __init__(self, source: Source) -> None:
         """See :meth:`Source.cursor`."""
         self._source = source
-        self._reader = RowGroupReader(source.found, source.columns, source.footers)
+        self._reader = RowGroupReader(source.found, source.selection, source.footers)
 
     def read(self, first: int, last: int) -> Examples:
-        """Decode rows [first, last).
+        """Decode those of rows [first, last) that pass the filter.
 
         The tensors may be views of what is kept: don't write into them.
 
@@ -156,15 +181,15 @@ class Cursor:
         source = self._source
         if not 0 <= first <= last <= source.rows:
             raise IndexError(f"rows [{first}, {last}) of a source of {source.rows}")
-        parts: list[dict[str, Tensor | Jagged]] = []
+        parts: list[Decoded] = []
         number = source._group_of(first)
         while number < len(source.row_groups) and source.row_groups[number].first_row < last:
             group = source.row_groups[number]
             begin, end = max(first - group.first_row, 0), min(last - group.first_row, group.rows)
             parts.extend(self._reader.read(group, begin, end))
             number += 1
-        columns = {
-            column.name: join([part[column.name] for part in parts]) if parts else empty(column.kind)
-            for column in source.columns
-        }
-        return Examples(torch.arange(first, last), columns, torch.ones(last - first, dtype=torch.int64))
+        if not parts:
+            parts = [Decoded(torch.empty(0, dtype=torch.int64), nothing(source.columns))]
+        rows = torch.cat([part.rows for part in parts])
+        columns = {name: join([part.columns[name] for part in parts]) for name in parts[0].columns}
+        return Examples(rows, columns, torch.ones(len(rows), dtype=torch.int64))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import torch
+import pyarrow.parquet as pq
+from pyarrow import types
+from torch import Tensor
 
 from saccade.models.jagged import Jagged
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.parquet.footer import leaf_columns, statistics
 from saccade.pipelines.parquet.row_group import RowGroup
+from saccade.pipelines.parquet.schema import is_list
+from saccade.pipelines.parquet.selection import Selection
 from saccade.pipelines.parquet.source import Source
 
 
@@ -39,7 +43,7 @@ def first_outside(source: Source, column: str, low: int, high: int) -> int | Non
         values, rows = _values(source, column, group)
         outside = ((values < low) | (values > high)).nonzero()
         if outside.numel():  # statistics may be wider than the values
-            return group.first_row + int(rows[outside[0]])
+            return int(rows[outside[0]])
     return None
 
 
@@ -53,7 +57,7 @@ def check_ids(source: Source, column: str, rows: int, table: str = "items") -> N
     if row is None:
         return
     cell = source.read(row, row + 1).columns[column]
-    values = cell.values if isinstance(cell, Jagged) else cell
+    values = cell if isinstance(cell, Tensor) else cell.values
     value = int(values[(values < 0) | (values >= rows)][0])
     mend = "ids must count from 0" if value < 0 else f"raise tables.{table}.rows or set it to auto"
     raise UserError(
@@ -62,20 +66,42 @@ def check_ids(source: Source, column: str, rows: int, table: str = "items") -> N
     )
 
 
+def stored_range(
+    selection: Selection, column: str, metadata: pq.FileMetaData, row_group: int
+) -> tuple[int, int] | None:
+    """The smallest and largest integer that is read of a column, by the footer alone; None where it can't tell."""
+    if not _has_statistics(selection, column, metadata):
+        return None
+    (leaf,) = leaf_columns(metadata, column)
+    found = statistics(metadata, row_group, leaf)
+    return (int(found.min), int(found.max)) if found is not None and found.has_min_max else None
+
+
 def _range(source: Source, column: str, group: RowGroup) -> tuple[int, int] | None:
     """The range in one row group; None where it holds no value."""
-    metadata = source.footers[group.file].metadata
-    (leaf,) = leaf_columns(metadata, column)
-    found = statistics(metadata, group.index, leaf)
-    if found is not None and found.has_min_max:
-        return int(found.min), int(found.max)
+    found = stored_range(source.selection, column, source.footers[group.file].metadata, group.index)
+    if found is not None:
+        return found
     values, _ = _values(source, column, group)
     return (int(values.min()), int(values.max())) if values.numel() else None
 
 
-def _values(source: Source, column: str, group: RowGroup) -> tuple[torch.Tensor, torch.Tensor]:
-    """All values of a row group, and the row in it of each."""
-    cells = source.read(group.first_row, group.first_row + group.rows).columns[column]
+def _has_statistics(selection: Selection, column: str, metadata: pq.FileMetaData) -> bool:
+    """Whether the footer's statistics are of the very values that are read."""
+    filled = any(each.null is not None for each in selection.columns if each.name == column)
+    if selection.filter or selection.made(column) or filled:
+        return False
+    found = metadata.schema.to_arrow_schema().field(column).type
+    while is_list(found):
+        found = found.value_type
+    return bool(types.is_integer(found) or types.is_boolean(found))  # moments are read as microseconds
+
+
+def _values(source: Source, column: str, group: RowGroup) -> tuple[Tensor, Tensor]:
+    """All values of a row group, and the global number of the row of each."""
+    examples = source.read(group.first_row, group.first_row + group.rows)
+    cells = examples.columns[column]
     if isinstance(cells, Jagged):
-        return cells.values, cells.layout.example
-    return cells, torch.arange(group.rows)
+        return cells.values, examples.rows[cells.layout.example]
+    assert isinstance(cells, Tensor)
+    return cells, examples.rows

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.parquet.source import Source
 from saccade.pipelines.parquet.statistics import first_outside, integer_range
+
+LABEL_NAMES = "label_names"
+"""The key of the schema's metadata that has the classes' names, a JSON list."""
 
 
 def find_labels(source: Source, column: str) -> tuple[str, ...]:
@@ -24,7 +28,7 @@ def find_labels(source: Source, column: str) -> tuple[str, ...]:
     low, high = integer_range(source, column)
     if low < 0:
         raise UserError(f"{_where(source, column, 0, high)}: column {column!r} has label {low}: labels count from 0")
-    names = _names(source)
+    names = label_names(source.schema_metadata, source.files[0])
     if names and high >= len(names):
         where = _where(source, column, 0, len(names) - 1)
         raise UserError(
@@ -56,8 +60,13 @@ def _where(source: Source, column: str, low: int, high: int) -> str:
     return source.files[0] if row is None else source.where(row)
 
 
-def _names(source: Source) -> tuple[str, ...]:
-    text = source.schema_metadata.get("label_names")
+def label_names(metadata: Mapping[str, str], file: str) -> tuple[str, ...]:
+    """The names of the classes in a file's schema metadata; none where it has no ``label_names``.
+
+    Raises:
+        UserError: they are no JSON list of names.
+    """
+    text = metadata.get(LABEL_NAMES)
     if text is None:
         return ()
     try:
@@ -65,7 +74,5 @@ def _names(source: Source) -> tuple[str, ...]:
     except ValueError:
         names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(
-            f"{source.files[0]}: label_names in the schema metadata is no JSON list of names: {text[:60]!r}"
-        )
+        raise UserError(f"{file}: label_names in the schema metadata is no JSON list of names: {text[:60]!r}")
     return tuple(names)

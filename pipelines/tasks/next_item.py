@@ -12,9 +12,10 @@ from saccade.models.jagged import Jagged, Layout
 from saccade.models.table import Table
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.examples import Examples
+from saccade.pipelines.examples import Examples, Values
 from saccade.pipelines.metrics.ranking import RankMetrics, rank_targets
 from saccade.pipelines.parquet.schema import Column
+from saccade.pipelines.runs import Runs
 from saccade.pipelines.shard import TableShard
 from saccade.pipelines.task import Evaluation, Split
 from saccade.pipelines.tasks.negatives import ScoredLoss
@@ -68,10 +69,11 @@ class NextItem:
         full = history.layout.lengths
         keep = (full >= (4 if split == "train" else 1 if split == "predict" else 3)).nonzero().squeeze(1)
         lengths = full[keep] - HELD_OUT[split]
-        prefix = history.slice(history.layout.host_offsets[:-1][keep], lengths)
-        columns: dict[str, Tensor | Jagged] = {"history": prefix}
+        kept = Runs.of(history)[keep]
+        # Views, cut once more and packed in collate: however long histories are, only what is used is copied.
+        columns: dict[str, Values] = {"history": Runs(kept.values, kept.starts, lengths)}
         if split in ("valid", "test"):
-            columns["target"] = history.values[history.layout.host_offsets[:-1][keep] + lengths]
+            columns["target"] = history.values[kept.starts + lengths]
         # A training history of n + 1 items gives n inputs with n targets.
         cost = lengths.clamp(max=self.max_length + 1) - 1 if split == "train" else lengths.clamp(max=self.max_length)
         return Examples(examples.rows[keep], columns, cost)
@@ -79,24 +81,22 @@ class NextItem:
     def collate(self, examples: Examples, split: Split, generator: torch.Generator) -> Batch:
         """Training: inputs, targets and drawn negatives. Otherwise: the latest items, the target and all seen items."""
         history = examples.columns["history"]
-        assert isinstance(history, Jagged)
+        assert isinstance(history, Runs)
         if split == "train":
             return self._training_batch(self._crop(history, generator), examples.rows, generator)
-        everyone = torch.arange(len(examples))
-        recent = history.take(everyone, last=self.max_length)
-        inputs: dict[str, Tensor | Jagged | Layout] = {"layout": recent.layout, "seen": history}
+        recent = history.last(self.max_length).pack()
+        inputs: dict[str, Tensor | Jagged | Layout] = {"layout": recent.layout, "seen": history.pack()}
         if split != "predict":
-            inputs["target"] = examples.columns["target"]
+            inputs["target"] = examples.tensor("target")
         lookups = {"history": recent.values, "negatives": torch.zeros(0, dtype=torch.int64)}
         return Batch(lookups, inputs, len(examples), recent.layout.total, examples.rows)
 
-    def _crop(self, history: Jagged, generator: torch.Generator) -> Jagged:
-        longest = self.max_length + 1
-        lengths = history.layout.lengths.clamp(max=longest)
-        spare = history.layout.lengths - lengths
+    def _crop(self, history: Runs, generator: torch.Generator) -> Jagged:
+        lengths = history.lengths.clamp(max=self.max_length + 1)
+        spare = history.lengths - lengths
         draw = torch.rand(2, len(history), generator=generator)
         start = torch.where(draw[0] < self.latest, spare, (draw[1] * (spare + 1)).long().minimum(spare))
-        return history.slice(history.layout.host_offsets[:-1] + start, lengths)
+        return Runs(history.values, history.starts + start, lengths).pack()
 
     def _training_batch(self, history: Jagged, rows: Tensor, generator: torch.Generator) -> Batch:
         layout = Layout(history.layout.lengths - 1)

@@ -12,12 +12,15 @@ from saccade.models.speech.log_mel import LogMel
 from saccade.models.table import Table
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.examples import Examples
+from saccade.pipelines.examples import Examples, Values
 from saccade.pipelines.parquet.schema import Column
 from saccade.pipelines.parquet.source import Source
 from saccade.pipelines.parquet.statistics import first_outside
 from saccade.pipelines.task import Split
 from saccade.pipelines.tasks.classification import Classification
+
+SAMPLING_RATE = "sampling_rate"
+"""The integer column in which files may state the samples a second of each recording."""
 
 
 class SpeechClassification(Classification):
@@ -62,7 +65,7 @@ class SpeechClassification(Classification):
         lengths = audio.layout.lengths.clamp(max=self.samples)
         if self.samples < audio.layout.max_length:
             audio = audio.slice(audio.layout.host_offsets[:-1], lengths)
-        columns: dict[str, Tensor | Jagged] = {"audio": audio}
+        columns: dict[str, Values] = {"audio": audio}
         if split != "predict":
             columns["label"] = examples.columns[self.label]
         return Examples(examples.rows, columns, self.features.frames(lengths))
@@ -73,7 +76,7 @@ class SpeechClassification(Classification):
         assert isinstance(audio, Jagged)
         inputs: dict[str, Tensor | Jagged | Layout] = {"audio": audio}
         if split != "predict":
-            inputs["label"] = examples.columns["label"]
+            inputs["label"] = examples.tensor("label")
         return Batch({}, inputs, len(examples), int(examples.lengths.sum()), examples.rows)
 
     def forward(self, network: Callable[..., Tensor], embeddings: Mapping[str, Tensor], batch: Batch) -> Tensor:
@@ -81,7 +84,7 @@ class SpeechClassification(Classification):
         return network(batch.inputs["audio"])
 
 
-def check_sampling_rate(path: str, split: str, rate: int, column: str = "sampling_rate") -> None:
+def check_sampling_rate(path: str, split: str, rate: int, column: str = SAMPLING_RATE) -> None:
     """Check the samples a second that the files themselves state, where they have such a column.
 
     Args:

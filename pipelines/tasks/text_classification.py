@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from saccade.models.jagged import Jagged, Layout
 from saccade.models.table import Table
 from saccade.pipelines.batch import Batch
-from saccade.pipelines.examples import Examples
+from saccade.pipelines.examples import Examples, Values
 from saccade.pipelines.parquet.schema import Column
 from saccade.pipelines.task import Split
 from saccade.pipelines.tasks.classification import Classification
@@ -59,7 +59,7 @@ class TextClassification(Classification):
         text = examples.columns[self.text]
         assert isinstance(text, Jagged)
         tokens = self.tokenizer.encode(text, self.max_length)
-        columns: dict[str, Tensor | Jagged] = {"tokens": tokens}
+        columns: dict[str, Values] = {"tokens": tokens}
         if split != "predict":
             columns["label"] = examples.columns[self.label]
         return Examples(examples.rows, columns, tokens.layout.lengths)
@@ -70,7 +70,7 @@ class TextClassification(Classification):
         assert isinstance(tokens, Jagged)
         inputs: dict[str, Tensor | Jagged | Layout] = {"layout": tokens.layout}
         if split != "predict":
-            inputs["label"] = examples.columns["label"]
+            inputs["label"] = examples.tensor("label")
         return Batch({"tokens": tokens.values}, inputs, len(examples), tokens.layout.total, examples.rows)
 
     def forward(self, network: Callable[..., Tensor], embeddings: Mapping[str, Tensor], batch: Batch) -> Tensor:

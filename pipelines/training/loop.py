@@ -72,6 +72,7 @@ class Training:
         validate: measures the validation split; None where there is none.
         folder: the run's ``checkpoints``.
         job: the resolved job, kept in each checkpoint.
+        artifacts: the folder of what was fitted, kept likewise; None for nothing.
         trackers: get the numbers; empty on ranks other than 0.
         progress: shown to people; silent on ranks other than 0.
         where: row number -> ``FILE row N``, for messages.
@@ -91,6 +92,7 @@ class Training:
         validate: Callable[[], dict[str, float]] | None,
         folder: Path,
         job: Mapping[str, Any],
+        artifacts: Path | None = None,
         trackers: Sequence[Tracker],
         progress: Progress,
         where: Callable[[int], str] = " row {}".format,
@@ -111,6 +113,7 @@ class Training:
             keep_best=course.keep_best,
             on_error=course.on_save_error,
             job=job,
+            artifacts=artifacts,
             tables=task.tables,
             collective=self.collective,
             progress=progress,

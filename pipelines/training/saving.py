@@ -32,6 +32,7 @@ class Saving:
         keep_last, keep_best: how many checkpoints stay.
         on_error: whether a save that fails ends the training, or is a warning; the next one is tried all the same.
         job: the resolved job, kept in each checkpoint.
+        artifacts: the folder of what was fitted, kept likewise; None for nothing.
         tables: the model's.
         collective: the ranks.
         progress: gets the warnings.
@@ -46,13 +47,14 @@ class Saving:
         keep_best: int,
         on_error: SavePolicy,
         job: Mapping[str, Any],
+        artifacts: Path | None,
         tables: Sequence[Table],
         collective: Collective,
         progress: Progress,
     ) -> None:
         self.folder, self.every, self.keep_last, self.keep_best = folder, every, keep_last, keep_best
         self.on_error, self.collective, self.progress = on_error, collective, progress
-        self.saver = Saver(folder, job=job, tables=tables, collective=collective)
+        self.saver = Saver(folder, job=job, tables=tables, collective=collective, artifacts=artifacts)
         self.began_at = time.monotonic()
         self.state = TrainingState()  # what was saved last, or is being saved
         self.failure: UserError | None = None  # of the latest save

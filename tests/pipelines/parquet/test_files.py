@@ -97,5 +97,5 @@ def test_nothing_to_read(tmp_path: Path) -> None:
 
 
 def test_an_unknown_file_system_is_named() -> None:
-    with pytest.raises(UserError, match=r"ftp://host/data: not a file system that can be opened"):
-        find_files("ftp://host/data")
+    with pytest.raises(UserError, match=r"elsewhere://host/data: not a file system that can be opened"):
+        find_files("elsewhere://host/data")

@@ -83,7 +83,7 @@ def test_encode_of_short_histories(split: Split, prefixes: dict[int, int], targe
     encoded = make().encode(examples(ALL), split)
     whole = histories(ALL)
     assert encoded.rows.tolist() == [100 + n for n in prefixes]
-    assert plain(encoded.columns["history"]) == [whole[n][:cut] for n, cut in prefixes.items()]
+    assert plain(encoded.columns["history"].pack()) == [whole[n][:cut] for n, cut in prefixes.items()]
     if targets:
         assert encoded.columns["target"].tolist() == [whole[n][at] for n, at in targets.items()]  # type: ignore[union-attr]
     else:

@@ -1,0 +1,1 @@
+"""Images: folders by class, IDX, and those with boxes (VOC, COCO)."""

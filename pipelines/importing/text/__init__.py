@@ -1,0 +1,1 @@
+"""Text files: labelled texts and pairs of texts."""
