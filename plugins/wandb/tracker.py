@@ -144,6 +144,7 @@ def _init(
     import wandb
 
     settings = wandb.Settings(
+        reinit="create_new",  # a run that failed in this process and is still open is none of this one's
         silent=True,
         console="off",  # the run's own log holds the messages
         show_errors=False,
