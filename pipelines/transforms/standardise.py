@@ -40,6 +40,8 @@ class Moments:
     mean: float = 0.0
     squares: float = 0.0
     """Sum of the squared distances from the mean."""
+    lowest: float = np.inf
+    highest: float = -np.inf
 
     def add(self, column: pa.Array) -> None:
         """Take some numbers; by the update of Chan et al., which doesn't subtract large sums from each other."""
@@ -50,9 +52,12 @@ class Moments:
             self.squares += float(found.var()) * len(found) + apart**2 * self.count * len(found) / total
             self.mean += apart * len(found) / total
             self.count = total
+            self.lowest, self.highest = min(self.lowest, found.min()), max(self.highest, found.max())
 
     def result(self) -> pa.Table:
         """One row of ``mean`` and ``deviation``."""
         if not self.count:
             raise UserError("there is no number to find the mean of")
-        return pa.table({"mean": [self.mean], "deviation": [float(np.sqrt(self.squares / self.count)) or 1.0]})
+        # The mean of equal numbers is rounded, so that some of them lie beside it: by 1e-14, which must not become 1.
+        squares = self.squares if self.lowest < self.highest else 0.0
+        return pa.table({"mean": [self.mean], "deviation": [float(np.sqrt(squares / self.count)) or 1.0]})
