@@ -10,7 +10,7 @@ import click
 
 from saccade.cluster.cli.output import print_table
 
-SHOWN = ("run", "metrics", "epochs", "steps", "best_step", "seconds", "events_per_second")
+SHOWN = ("run", "metrics", "epochs", "steps", "best_step", "seconds", "events_per_second", "data_wait")
 
 
 def print_result(result: Mapping[str, Any]) -> None:

@@ -216,6 +216,8 @@ def _time(run: Run) -> Section:
         if (run.result or {}).get(key) is not None:
             facts.append((key.replace("_", " "), number((run.result or {})[key])))
     facts.append(("events a second", number(_events_per_second(run))))
+    if (run.result or {}).get("data_wait") is not None:
+        facts.append(("share of the time spent waiting for data", f"{(run.result or {})['data_wait']:.1%}"))
     starts = run.record.get("starts") or []
     rows = [
         ["resumed" if index else "start", *(number(start.get(key)) for key in ("time", "step", "workers"))]

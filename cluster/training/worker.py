@@ -156,6 +156,7 @@ def _finish(
         "metrics": metrics,
         "seconds": round(state.seconds, 3),
         "events_per_second": round(state.events / state.seconds, 1) if state.seconds else 0.0,
+        "data_wait": round(state.waited / state.seconds, 4) if state.seconds else 0.0,
         "epochs": state.epoch,
         "steps": state.step,
         "best_step": best_step,

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import zip_longest
 from typing import Protocol
 
 import torch
@@ -40,6 +41,9 @@ class Cursor(Protocol):
 
     def read(self, first: int, last: int) -> Examples:
         """Decode the global rows [first, last), and keep what the next read may go on from."""
+
+    def expect(self, first: int) -> None:
+        """Begin to fetch what a read from a row on will need, where fetching takes time; raises nothing."""
 
 
 class Rows(Protocol):
@@ -196,9 +200,7 @@ class Reader:
         cursor = self.source.cursor()
         passed = 0  # rows of windows of which the filter and encode left nothing
         for window in range(start.window, lane.windows):
-            ranges = lane.rows(window)
-            examples = concatenate([cursor.read(first, last) for first, last in ranges])
-            read = sum(last - first for first, last in ranges)
+            examples, read = _read_window(cursor, lane, window)
             examples = self.task.encode(examples, self.split)
             place = (self.seed, epoch, number, window)
             passed += 0 if len(examples) else read
@@ -220,3 +222,14 @@ class Reader:
     def _empty(self) -> Batch:
         nothing = self.task.encode(self.source.cursor().read(0, 0), self.split)
         return self.task.collate(nothing, self.split, generator(0))
+
+
+def _read_window(cursor: Cursor, lane: Lane, window: int) -> tuple[Examples, int]:
+    """A window's rows, and how many the source has there; what is read after each range is on its way meanwhile."""
+    ranges = lane.rows(window)
+    parts = []
+    for (first, last), after in zip_longest(ranges, [*ranges[1:], *lane.rows(window + 1)[:1]]):
+        if after:
+            cursor.expect(after[0])
+        parts.append(cursor.read(first, last))
+    return concatenate(parts), sum(last - first for first, last in ranges)

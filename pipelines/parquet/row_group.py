@@ -14,7 +14,9 @@ from saccade.pipelines.errors import UserError
 from saccade.pipelines.examples import Values, split_rows
 from saccade.pipelines.parquet.decode import NullFound, decode
 from saccade.pipelines.parquet.files import Files
-from saccade.pipelines.parquet.footer import Footer, leaf_columns
+from saccade.pipelines.parquet.footer import Footer, leaf_columns, stored_ranges
+from saccade.pipelines.parquet.read_ahead import ReadAhead
+from saccade.pipelines.parquet.retry import RemoteError
 from saccade.pipelines.parquet.selection import Selection
 
 _SLICE_BYTES = 2**20  # decoded at least; smaller reads find the next rows here already
@@ -62,12 +64,18 @@ class RowGroupReader:
 
     def __init__(self, files: Files, selection: Selection, footers: tuple[Footer, ...]) -> None:
         self._files, self._selection, self._footers = files, selection, footers
+        self._ahead = ReadAhead(files)
         self._file: tuple[int, pq.ParquetFile] | None = None
         self._group: RowGroup | None = None
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._least = 1  # rows that are worth decoding at a time
         self._first = self._last = 0  # rows of the group that the slice is made from
         self._slice: Decoded | None = None
+
+    def expect(self, group: RowGroup) -> None:
+        """Begin to fetch what a row group stores, where it isn't read from already."""
+        if group != self._group:
+            self._ahead.expect(self._files.names[group.file], self._ranges(group))
 
     def read(self, group: RowGroup, first: int, last: int) -> Iterator[Decoded]:
         """What the filter leaves of rows [first, last) of a row group, as views of one slice after the other.
@@ -104,6 +112,8 @@ class RowGroupReader:
                 if batch is None or batch.num_rows == 0:
                     raise ValueError(f"it ends after {self._last} rows, and its footer says {group.rows}")
                 self._first, self._last = self._last, self._last + batch.num_rows
+        except RemoteError as error:
+            raise UserError(f"row group {group.index} of {error}") from error
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(f"{shown}: row group {group.index} can't be read ({reason}): damaged") from error
@@ -116,19 +126,26 @@ class RowGroupReader:
     def _start(self, group: RowGroup) -> None:
         self._first = self._last = 0
         metadata = self._footers[group.file].metadata
-        if self._file is None or self._file[0] != group.file:
+        # A remote file holds one row group's bytes, so each is opened for itself.
+        if self._file is None or self._file[0] != group.file or self._files.storage.is_remote:
             opened = pq.ParquetFile(
-                self._files.open(self._files.names[group.file]),
+                self._ahead.open(self._files.names[group.file], self._ranges(group)),
                 metadata=metadata,
                 pre_buffer=False,  # it would hold all of the row group's stored bytes
                 buffer_size=_REQUEST_BYTES,
                 page_checksum_verification=True,
             )
             self._file = group.file, opened
-        names = self._selection.stored(metadata.schema.to_arrow_schema())
+        names = self._stored(group)
         self._least = max(1, group.rows * _SLICE_BYTES // max(1, _decoded_bytes(metadata, group.index, names)))
         # One thread: the cores belong to training.
         self._batches = self._file[1].iter_batches(self._least, [group.index], names, use_threads=False)
+
+    def _stored(self, group: RowGroup) -> list[str]:
+        return self._selection.stored(self._footers[group.file].metadata.schema.to_arrow_schema())
+
+    def _ranges(self, group: RowGroup) -> list[tuple[int, int]]:
+        return stored_ranges(self._footers[group.file], group.index, self._stored(group))
 
     def _next(self, rows: int) -> pa.RecordBatch | None:
         """The next so many rows; where pyarrow gives fewer or more, the slice is just another one."""

@@ -167,6 +167,11 @@ class Cursor:
         self._source = source
         self._reader = RowGroupReader(source.found, source.selection, source.footers)
 
+    def expect(self, first: int) -> None:
+        """Begin to fetch the row group of a row, which is read next, from a remote file system; raises nothing."""
+        source = self._source
+        self._reader.expect(source.row_groups[source._group_of(first)])
+
     def read(self, first: int, last: int) -> Examples:
         """Decode those of rows [first, last) that pass the filter.
 

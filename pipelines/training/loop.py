@@ -177,6 +177,7 @@ class Training:
         state.positions.update(item.after)
         seconds = time.perf_counter() - began
         state.seconds += seconds
+        state.waited += waited
         state.window.add(result, agreed.events, seconds, waited)
         self.reporting.rate.add(agreed.events, seconds)
         if result:

@@ -24,6 +24,7 @@ class TrainingState:
         events: tokens trained on, over all epochs and ranks.
         overflows: steps not taken because a gradient was beyond fp16.
         seconds: of training, over all starts, evaluation and saving left out.
+        waited: those of them in which this rank had no data.
         window: what is to be logged next.
         best: (metric, step) of all evaluations, best first.
         stale: evaluations since the best one.
@@ -38,6 +39,7 @@ class TrainingState:
     events: int = 0
     overflows: int = 0
     seconds: float = 0.0
+    waited: float = 0.0
     window: Window = field(default_factory=Window)
     best: list[tuple[float, int]] = field(default_factory=list)
     stale: int = 0

@@ -41,6 +41,9 @@ class Memory:
     def cursor(self) -> "Memory":
         return self
 
+    def expect(self, first: int) -> None:
+        assert any(group.first_row <= first < group.first_row + group.rows for group in self.row_groups)
+
     def read(self, first: int, last: int) -> Examples:
         if last > self.broken_from:
             raise OSError("the disk is gone")

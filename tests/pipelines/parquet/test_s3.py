@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from tests.pipelines.order.test_reader import TASK, essence, steps
 from tests.servers import S3, Proxy, Served, s3
 
@@ -119,6 +120,33 @@ def test_every_kind_of_fault_is_survived(line: Proxy, bucket: S3, folder: Path, 
             file.seek(5)
             assert (file.read(3), file.tell(), file.read()) == (expected[5:8], 8, expected[8:])
     assert set(line.faults) == {"", "500", "503", "reset", "cut", "delay"}
+
+
+def test_what_is_expected_is_fetched_meanwhile_and_once(line: Proxy, bucket: S3, folder: Path) -> None:
+    source = Source.open(bucket.uri(BUCKET, line.address), "train", TASK.columns)
+    cursor = source.cursor()
+    cursor.read(0, 20)
+    cursor.expect(20)  # of the row group that is open
+    asked = len(line.requests)
+    cursor.expect(40)
+    cursor.read(20, 40)
+    until = time.monotonic() + 10
+    while len(line.requests) < asked + 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert len(line.requests) == asked + 2  # its size and its bytes
+    found = cursor.read(40, 80)
+    assert len(line.requests) == asked + 2
+    there = Source.open(str(folder), "train", TASK.columns).read(40, 80)
+    assert torch.equal(found.columns["history"].values, there.columns["history"].values)
+
+
+def test_an_epoch_asks_for_each_row_group_once(line: Proxy, bucket: S3) -> None:
+    path = bucket.uri(BUCKET, line.address)
+    source = Source.open(path, "train", TASK.columns)
+    asked = len(line.requests)
+    found = steps(Reader(source, TASK, "train", seed=5, lanes=1, window=37, tokens=60, rank=0, world_size=1))
+    assert sum(len(batch.rows) for step in found for batch in step.batches) == sum(SIZES)
+    assert len(line.requests) - asked == 2 * len(source.row_groups)
 
 
 def test_a_server_that_dies_in_the_middle_is_one_error(line: Proxy, bucket: S3, impatient: None) -> None:
