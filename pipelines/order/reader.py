@@ -1,6 +1,8 @@
 """A rank's micro-batches, step by step, from the lanes that are its own.
 
-Decoding and collating run in one background thread, a few steps ahead, so that a step seldom waits for data.
+Rows become micro-batches in one background thread, a few steps ahead, so that a step seldom waits for data; another
+one decodes each lane's next window meanwhile. Both mostly run compiled code, which holds no lock of the interpreter's.
+More threads would make nothing faster: the cores belong to training.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -149,14 +152,17 @@ class Reader:
                     continue
 
         def work() -> None:
+            decoding = ThreadPoolExecutor(1, thread_name_prefix=f"decoder-{self.split}")
             try:
-                for item in self._read(epoch, start):
+                for item in self._read(epoch, start, decoding):
                     put(item)
                     if stop.is_set():
                         return
                 put(None)
             except BaseException as error:
                 put(error)
+            finally:
+                decoding.shutdown(cancel_futures=True)
 
         thread = threading.Thread(target=work, name=f"reader-{self.split}", daemon=True)
         thread.start()
@@ -166,7 +172,7 @@ class Reader:
             stop.set()
             thread.join()
 
-    def _read(self, epoch: int, start: dict[int, LanePosition]) -> Iterator[StepInput]:
+    def _read(self, epoch: int, start: dict[int, LanePosition], decoding: Executor) -> Iterator[StepInput]:
         dealt = deal_lanes(
             [(group.first_row, group.first_row + group.rows) for group in self.source.row_groups],
             self.lanes,
@@ -175,7 +181,7 @@ class Reader:
             epoch=epoch,
             shuffle=self.split == "train",
         )
-        streams = {k: self._lane(k, dealt[k], epoch, start.get(k, LanePosition())) for k in self.mine}
+        streams = {k: self._lane(k, dealt[k], epoch, start.get(k, LanePosition()), decoding) for k in self.mine}
         while True:
             batches, after, rows, dry = [], {}, 0, 0
             for lane, stream in streams.items():
@@ -194,14 +200,17 @@ class Reader:
             yield StepInput(batches, rows, after)
 
     def _lane(
-        self, number: int, lane: Lane, epoch: int, start: LanePosition
+        self, number: int, lane: Lane, epoch: int, start: LanePosition, decoding: Executor
     ) -> Iterator[tuple[Batch, int, LanePosition]]:
         shuffle = self.split == "train"
         cursor = self.source.cursor()
         passed = 0  # rows of windows of which the filter and encode left nothing
+        ahead = decoding.submit(_read_window, cursor, lane, start.window)
         for window in range(start.window, lane.windows):
-            examples, read = _read_window(cursor, lane, window)
-            examples = self.task.encode(examples, self.split)
+            ranges = ahead.result()
+            ahead = decoding.submit(_read_window, cursor, lane, window + 1)
+            read = sum(last - first for first, last in lane.rows(window))
+            examples = self.task.encode(concatenate(ranges), self.split)
             place = (self.seed, epoch, number, window)
             passed += 0 if len(examples) else read
             pieces = cut(examples.lengths, self.tokens, generator(*place, "window") if shuffle else None)
@@ -224,12 +233,12 @@ class Reader:
         return self.task.collate(nothing, self.split, generator(0))
 
 
-def _read_window(cursor: Cursor, lane: Lane, window: int) -> tuple[Examples, int]:
-    """A window's rows, and how many the source has there; what is read after each range is on its way meanwhile."""
+def _read_window(cursor: Cursor, lane: Lane, window: int) -> list[Examples]:
+    """A window's rows, by ranges; what is read after each range is on its way from a remote file system meanwhile."""
     ranges = lane.rows(window)
-    parts = []
+    found = []
     for (first, last), after in zip_longest(ranges, [*ranges[1:], *lane.rows(window + 1)[:1]]):
         if after:
             cursor.expect(after[0])
-        parts.append(cursor.read(first, last))
-    return concatenate(parts), sum(last - first for first, last in ranges)
+        found.append(cursor.read(first, last))
+    return found
