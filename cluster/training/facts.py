@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob, TextClassificationJob
+from saccade.cluster.training.popularity import COUNTS, count_items, save_counts
 from saccade.cluster.training.sources import has_split, open_source
 from saccade.cluster.training.transforms import fit_transforms
 from saccade.models.jagged import Jagged
@@ -45,7 +46,7 @@ def gather_facts(job: Job, artifacts: Path, before: Path | None = None) -> dict[
     """
     transforms = fit_transforms(job, artifacts, before)
     if isinstance(job, NextItemJob):
-        return _next_item(job, transforms)
+        return _next_item(job, transforms, artifacts, before)
     if isinstance(job, TextClassificationJob | SpeechClassificationJob):
         source = open_source(job, "train", _labelled(job), transforms)
         facts = {"labels": list(_labels(source, job.data.label, transforms))}
@@ -108,7 +109,7 @@ def _labels(source: Source, column: str, transforms: Chain) -> tuple[str, ...]:
     return names
 
 
-def _next_item(job: NextItemJob, transforms: Chain) -> dict[str, Any]:
+def _next_item(job: NextItemJob, transforms: Chain, artifacts: Path, before: Path | None) -> dict[str, Any]:
     source = open_source(job, "train", [Column(job.data.history, "integers")], transforms)
     given = job.tables.items.rows
     rows = transforms.ids(job.data.history) if given == "auto" else given
@@ -121,7 +122,12 @@ def _next_item(job: NextItemJob, transforms: Chain) -> dict[str, Any]:
             f"{job.data.path}: no history in column {job.data.history!r} has {SHORTEST} items or more; leave-one-out "
             "holds the last two out, and training needs two besides: use longer histories"
         )
-    return {"items": max(rows, 2)}
+    facts: dict[str, Any] = {"items": max(rows, 2)}
+    if before is not None and (before / COUNTS).exists():
+        shutil.copyfile(before / COUNTS, artifacts / COUNTS)
+    else:
+        save_counts(count_items(source, job.data.history, facts["items"]), artifacts)
+    return facts
 
 
 def _has_history(source: Source, column: str) -> bool:

@@ -71,7 +71,7 @@ def rank_relevant(
         padding_rows: ids below this are no items.
 
     Returns:
-        [T] int64 for this rank's T relevant items, 1 for the best place: each query's ranks in rising order.
+        [T] int64, the rank of each of this rank's T relevant items, 1 for the best.
     """
     table = TableScores(shards, rows, collective, queries.device)
     everyone, sizes = collective.gather_rows(queries.float())
@@ -104,36 +104,12 @@ def rank_relevant(
 
     competing = rows - padding_rows - torch.bincount(out_owner, minlength=len(everyone))
     above = (competing[owner] - below)[sum(pairs[: collective.rank]) :][: len(relevant.values)]
-    layout = relevant.layout
-    order = (layout.example * (rows + 1) + above).sort().values
-    return order % (rows + 1) + layout.position + 1
+    return places(above, relevant.layout, rows)
 
 
-class RankMetrics:
-    """HR@K, NDCG@K and MRR of one relevant item per example, from a histogram of integer ranks.
-
-    The histogram is summed over workers as integers, so the metrics are the same on any number of them, bit for bit.
-    With one relevant item HR@K = [rank <= K], NDCG@K = [rank <= K] / log2(1 + rank), and MRR = 1 / rank.
-    """
-
-    def __init__(self, ks: Sequence[int], items: int) -> None:
-        """``ks`` the cut-offs; ``items`` the largest possible rank."""
-        self.ks = list(ks)
-        self.histogram = torch.zeros(items + 1, dtype=torch.int64)
-
-    def update(self, ranks: Tensor) -> None:
-        """Count [N] int64 ranks; the histogram lives where they do, for the collective's sake."""
-        counted = torch.bincount(ranks, minlength=self.histogram.numel())
-        self.histogram = counted + self.histogram.to(ranks.device)
-
-    def result(self, collective: Collective) -> dict[str, float]:
-        """The metrics over all ranks' examples; NaN where there are none."""
-        histogram = collective.sum(self.histogram.clone()).tolist()
-        count = sum(histogram)
-        ranks = [(rank, n) for rank, n in enumerate(histogram) if n]
-        metrics = {}
-        for k in self.ks:
-            metrics[f"hr@{k}"] = math.fsum(n for rank, n in ranks if rank <= k)
-            metrics[f"ndcg@{k}"] = math.fsum(n / math.log2(1 + rank) for rank, n in ranks if rank <= k)
-        metrics["mrr"] = math.fsum(n / rank for rank, n in ranks)
-        return {name: value / count if count else math.nan for name, value in metrics.items()}
+def places(above: Tensor, layout: Layout, most: int) -> Tensor:
+    """[T] int64 ranks of relevant items, when of the others so many ([T]) stand above each; ``most`` at most."""
+    order = (layout.example * (most + 1) + above).argsort(stable=True)
+    ranks = torch.empty_like(above)
+    ranks[order] = above[order] + layout.position + 1
+    return ranks

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from saccade.models.jagged import Jagged, Layout
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.metrics.ranking import RankMetrics, rank_targets
+from saccade.pipelines.metrics.ranked import RankedMetrics
+from saccade.pipelines.metrics.ranking import rank_targets
 from saccade.pipelines.metrics.top_k import top_k
 from saccade.pipelines.shard import TableShard
 
@@ -78,7 +81,7 @@ def best_of_part(
     return items.tolist(), scores.tolist()
 
 
-def rank_part(cut: str, seed: int, mine: dict[int, tuple[int, int]]) -> tuple[list[int], dict[str, float]]:
+def rank_part(cut: str, seed: int, mine: dict[int, tuple[int, int]]) -> tuple[list[int], dict[str, Any]]:
     """The ranks of this rank's queries against a table cut by rows or columns, or held by rank 0 alone."""
     collective = Collective()
     queries, targets, table, seen = case(seed, 11)
@@ -92,7 +95,6 @@ def rank_part(cut: str, seed: int, mine: dict[int, tuple[int, int]]) -> tuple[li
         collective,
         padding_rows=1,
     )
-    metrics = RankMetrics([1, 5], ROWS)
-    metrics.update(ranks)
-    metrics.result(collective)
-    return ranks.tolist(), metrics.result(collective)
+    metrics = RankedMetrics([1, 5], collective, resamples=10)
+    metrics.update(ranks, torch.arange(begin, end))
+    return ranks.tolist(), {**metrics.result(), **metrics.report()}
