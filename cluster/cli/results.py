@@ -50,7 +50,8 @@ def print_slices(by: str, slices: Mapping[str, Mapping[str, Any]]) -> None:
     columns = [max(len(name), 9) for name in names]
     click.echo(f"{first:<{width}}  " + "  ".join(f"{name:>{w}}" for name, w in zip(names, columns, strict=True)))
     for slice_name, values in slices.items():
-        cells = [f"{values[name]:,}" if name == "rows" else f"{values[name]:.4f}" for name in names]
+        found = [values.get(name) for name in names]
+        cells = ["–" if each is None else f"{each:,}" if isinstance(each, int) else f"{each:.4f}" for each in found]
         line = "  ".join(f"{cell:>{w}}" for cell, w in zip(cells, columns, strict=True))
         click.echo(f"{slice_name:<{width}}  {line}")
 

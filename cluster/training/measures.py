@@ -7,6 +7,8 @@ from pathlib import Path
 from saccade.cluster.job import Job, NextItemJob
 from saccade.cluster.training.popularity import find_counts
 from saccade.pipelines.errors import UserError
+from saccade.pipelines.tasks.holdout import ByTime, Holdout
+from saccade.pipelines.tasks.next_item import LEAVE_ONE_OUT
 from saccade.pipelines.tasks.ranked_evaluation import Measures, sample_suffix
 
 
@@ -40,6 +42,14 @@ def measures_of(job: NextItemJob, artifacts: Path) -> Measures:
         seed=job.run.seed,
         counts=counts,
     )
+
+
+def holdout_of(job: NextItemJob) -> Holdout:
+    """How the job's histories are cut into what is learned from and what is to be found."""
+    data = job.data
+    if data.valid_from is None or data.test_from is None:
+        return LEAVE_ONE_OUT
+    return ByTime(data.moments, data.valid_from, data.test_from)
 
 
 def caution(job: Job) -> str | None:

@@ -11,19 +11,23 @@ from torch import Tensor
 from saccade.models.jagged import Jagged
 from saccade.pipelines.parquet.source import Source
 from saccade.pipelines.runs import Runs
-from saccade.pipelines.tasks.next_item import HELD_OUT
+from saccade.pipelines.tasks.holdout import Holdout
+from saccade.pipelines.tasks.next_item import HELD_OUT, LEAVE_ONE_OUT
 
 COUNTS = "item_counts.safetensors"
 """The artifact that negatives by popularity, and evaluation by popularity, depend on."""
 
 
-def count_items(source: Source, column: str, items: int) -> Tensor:
+def count_items(source: Source, column: str, items: int, holdout: Holdout = LEAVE_ONE_OUT) -> Tensor:
     """[items] int64: the events of each item in all histories, without those that evaluation holds out."""
     counts = torch.zeros(items, dtype=torch.int64)
     for group in source.row_groups:
-        history = source.read(group.first_row, group.first_row + group.rows).columns[column]
+        examples = source.read(group.first_row, group.first_row + group.rows)
+        history = examples.columns[column]
         assert isinstance(history, Jagged)
-        counts += torch.bincount(training_items(history).values, minlength=items)
+        runs = Runs.of(history)
+        learned = Runs(runs.values, runs.starts, holdout.cut(history, examples, "train").lengths).pack()
+        counts += torch.bincount(learned.values, minlength=items)
     return counts
 
 

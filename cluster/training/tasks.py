@@ -11,7 +11,7 @@ from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob, TextC
 from saccade.cluster.job.loss import BinaryCrossEntropy, GeneralizedBinaryCrossEntropy, SampledSoftmax
 from saccade.cluster.parts.use import use_plugins
 from saccade.cluster.training.facts import TOKENIZER
-from saccade.cluster.training.measures import measures_of
+from saccade.cluster.training.measures import holdout_of, measures_of
 from saccade.cluster.training.networks import log_mel, network_of
 from saccade.models.losses.binary import bce, gbce
 from saccade.models.losses.sampled_softmax import sampled_softmax
@@ -52,6 +52,7 @@ def _next_item(job: NextItemJob, facts: Mapping[str, Any], artifacts: Path) -> N
         loss=_scored_loss(job.loss, facts["items"]),
         ks=job.evaluate.ks,
         measures=measures_of(job, artifacts),
+        holdout=holdout_of(job),
     )
 
 

@@ -16,11 +16,14 @@ from saccade.pipelines.parquet.schema import Column
 from saccade.pipelines.runs import Runs
 from saccade.pipelines.shard import TableShard
 from saccade.pipelines.task import Evaluation, Split
+from saccade.pipelines.tasks.holdout import Holdout, LeaveOneOut
 from saccade.pipelines.tasks.negatives import ScoredLoss
 from saccade.pipelines.tasks.ranked_evaluation import Measures, RankedEvaluation
 
 HELD_OUT: Mapping[Split, int] = {"train": 2, "valid": 2, "test": 1, "predict": 0}
 """Items at a history's end that a split's input must not hold."""
+
+LEAVE_ONE_OUT = LeaveOneOut()
 
 
 class NextItem:
@@ -36,6 +39,7 @@ class NextItem:
         loss: scores targets against negatives.
         ks: cut-offs of the ranking metrics.
         measures: what evaluation measures, where it is more than the usual at ``ks``.
+        holdout: what of a history is learned from, and what is to be found.
         latest: the part of histories longer than max_length that are cut to their latest items; the others are cut at a
             random place, so that the older items are learned from too.
     """
@@ -53,11 +57,13 @@ class NextItem:
         ks: Sequence[int],
         latest: float = 1.0,
         measures: Measures | None = None,
+        holdout: Holdout = LEAVE_ONE_OUT,
     ) -> None:
         self.history, self.max_length, self.items = history, max_length, items
         self.build, self.scored_loss, self.ks, self.latest = build, loss, list(ks), latest
         self.measures = measures or Measures(ks=self.ks)
-        self.columns: Sequence[Column] = [Column(history, "integers")]
+        self.holdout = holdout
+        self.columns: Sequence[Column] = [Column(history, "integers"), *holdout.columns]
         self.tables: Sequence[Table] = [Table("items", items, dim, ("history", "negatives"), standard_deviation)]
 
     def network(self) -> nn.Module:
@@ -68,14 +74,17 @@ class NextItem:
         """Hold out the items of later splits; drop histories too short to give this one anything."""
         history = examples.columns[self.history]
         assert isinstance(history, Jagged)
-        full = history.layout.lengths
-        keep = (full >= (4 if split == "train" else 1 if split == "predict" else 3)).nonzero().squeeze(1)
-        lengths = full[keep] - HELD_OUT[split]
+        cut = self.holdout.cut(history, examples, split)
+        keep = cut.kept.nonzero().squeeze(1)
+        lengths = cut.lengths[keep]
         kept = Runs.of(history)[keep]
         # Views, cut once more and packed in collate: however long histories are, only what is used is copied.
         columns: dict[str, Values] = {"history": Runs(kept.values, kept.starts, lengths)}
         if split in ("valid", "test"):
-            columns["target"] = history.values[kept.starts + lengths]
+            if self.holdout is LEAVE_ONE_OUT:
+                columns["target"] = history.values[kept.starts + lengths]
+            else:
+                columns["relevant"] = Runs(kept.values, kept.starts + lengths, cut.relevant[keep])
         # A training history of n + 1 items gives n inputs with n targets.
         cost = lengths.clamp(max=self.max_length + 1) - 1 if split == "train" else lengths.clamp(max=self.max_length)
         return Examples(examples.rows[keep], columns, cost)
@@ -88,7 +97,10 @@ class NextItem:
             return self._training_batch(self._crop(history, generator), examples.rows, generator)
         recent = history.last(self.max_length).pack()
         inputs: dict[str, Tensor | Jagged | Layout] = {"layout": recent.layout, "seen": history.pack()}
-        if split != "predict":
+        relevant = examples.columns.get("relevant")
+        if isinstance(relevant, Runs):
+            inputs["relevant"] = relevant.pack()
+        elif split != "predict":
             inputs["target"] = examples.tensor("target")
         lookups = {"history": recent.values, "negatives": torch.zeros(0, dtype=torch.int64)}
         return Batch(lookups, inputs, len(examples), recent.layout.total, examples.rows)
