@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from saccade.cluster.job.section import Section
 from saccade.cluster.job.transforms import Condition, Transform, check_clashes
@@ -47,6 +48,24 @@ class NextItemData(Data):
     that older items are learned from too."""
     history: str = "history"
     """Column of the item ids in time order: a list of integers >= 0. Other ids become such by data.transforms."""
+
+    valid_from: int | None = None
+    """Instead of leave-one-out a split by time: training learns from what comes before this moment, validation asks for
+    all items from it on."""
+
+    test_from: int | None = None
+    """Validation's items end at this moment, and the test asks for all items from it on; set both or neither."""
+
+    moments: str = "timestamps"
+    """Column of each item's moment, for a split by time: a list of integers, rising in each row."""
+
+    @model_validator(mode="after")
+    def _both_moments(self) -> NextItemData:
+        first, second = self.valid_from, self.test_from
+        if (first is None) != (second is None) or (first is not None and second is not None and first >= second):
+            message = "data.valid_from={first} and data.test_from={second}: set both, the first before the second"
+            raise PydanticCustomError("job", message, {"first": str(first), "second": str(second)})
+        return self
 
 
 class TextClassificationData(Data):

@@ -75,6 +75,7 @@ def sections(run: Run) -> list[Section]:
     return [
         _curves(run),
         _metrics(run),
+        *_ranking(run),
         *_classification(run),
         *_attention(run),
         _data(run),
@@ -120,6 +121,25 @@ def _metrics(run: Run) -> Section:
         ]
         tables.append(Table("Every evaluation", heads, rows, texts=0))
     return Section("Metrics", notes=notes, tables=tables)
+
+
+def _ranking(run: Run) -> list[Section]:
+    """Bootstrap intervals and slices, of the split that was measured at the end."""
+    result = run.result or {}
+    intervals, slices = result.get("ci") or {}, result.get("slices") or {}
+    split = "test" if any(name.startswith("test/") for name in run.metrics) else "valid"
+    tables = []
+    if intervals:
+        rows = [
+            [name, metric(run.metrics.get(f"{split}/{name}")), metric(low), metric(high)]
+            for name, (low, high) in intervals.items()
+        ]
+        tables.append(Table("95 % bootstrap intervals over users", ["metric", split, "from", "to"], rows))
+    for by, found in slices.items():
+        names = list(dict.fromkeys(name for values in found.values() for name in values))
+        rows = [[part, *(metric(values.get(name)) for name in names)] for part, values in found.items()]
+        tables.append(Table(f"By {by.replace('_', ' ')}", ["", *names], rows))
+    return [Section(f"Slices and intervals, {split}", tables=tables)] if tables else []
 
 
 def _split_title(run: Run, split: str) -> str:

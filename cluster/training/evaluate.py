@@ -13,6 +13,7 @@ from saccade.cluster.progress import follow
 from saccade.cluster.training.best import best_checkpoint
 from saccade.cluster.training.engines import choose_device, make_engine
 from saccade.cluster.training.facts import check_split
+from saccade.cluster.training.measures import caution
 from saccade.cluster.training.readers import make_reader
 from saccade.cluster.training.run import check_workers, run_on_workers
 from saccade.cluster.training.sources import has_split
@@ -83,6 +84,8 @@ def _measure(arguments: dict[str, Any]) -> None:
     engine = make_engine(job, task, choose_device(job))
     progress = Progress(output.parent if engine.collective.rank == 0 else None)
     progress.update(phase="starting")
+    if (warning := caution(job)) is not None:
+        progress.message(warning)
     checkpoint = CheckpointReader(arguments["checkpoint"])
     engine.load(checkpoint)
     progress.update(phase="evaluating", step=checkpoint.manifest.step)

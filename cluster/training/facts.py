@@ -9,6 +9,8 @@ from typing import Any
 import torch
 
 from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob, TextClassificationJob
+from saccade.cluster.training.measures import holdout_of
+from saccade.cluster.training.popularity import COUNTS, count_items, save_counts
 from saccade.cluster.training.sources import has_split, open_source
 from saccade.cluster.training.transforms import fit_transforms
 from saccade.models.jagged import Jagged
@@ -17,6 +19,7 @@ from saccade.pipelines.parquet.schema import Column
 from saccade.pipelines.parquet.source import Source
 from saccade.pipelines.parquet.statistics import check_ids, integer_range
 from saccade.pipelines.task import Split
+from saccade.pipelines.tasks.holdout import Holdout, LeaveOneOut
 from saccade.pipelines.tasks.labels import check_labels, find_labels
 from saccade.pipelines.tasks.speech_classification import check_sampling_rate
 from saccade.pipelines.text.tokenizer import fit_tokenizer
@@ -45,7 +48,7 @@ def gather_facts(job: Job, artifacts: Path, before: Path | None = None) -> dict[
     """
     transforms = fit_transforms(job, artifacts, before)
     if isinstance(job, NextItemJob):
-        return _next_item(job, transforms)
+        return _next_item(job, transforms, artifacts, before)
     if isinstance(job, TextClassificationJob | SpeechClassificationJob):
         source = open_source(job, "train", _labelled(job), transforms)
         facts = {"labels": list(_labels(source, job.data.label, transforms))}
@@ -108,26 +111,38 @@ def _labels(source: Source, column: str, transforms: Chain) -> tuple[str, ...]:
     return names
 
 
-def _next_item(job: NextItemJob, transforms: Chain) -> dict[str, Any]:
-    source = open_source(job, "train", [Column(job.data.history, "integers")], transforms)
+def _next_item(job: NextItemJob, transforms: Chain, artifacts: Path, before: Path | None) -> dict[str, Any]:
+    holdout = holdout_of(job)
+    source = open_source(job, "train", [Column(job.data.history, "integers"), *holdout.columns], transforms)
     given = job.tables.items.rows
     rows = transforms.ids(job.data.history) if given == "auto" else given
     if rows is None:
         check_ids(source, job.data.history, 1 << 62)  # no negative ids
         rows = integer_range(source, job.data.history)[1] + 1
     check_items(source, job.data.history, rows, transforms)
-    if not _has_history(source, job.data.history):
+    if not _has_history(source, job.data.history, holdout):
+        if not isinstance(holdout, LeaveOneOut):
+            raise UserError(
+                f"{job.data.path}: no history in column {job.data.history!r} has 2 items before data.valid_from="
+                f"{job.data.valid_from} to learn from: choose a later moment (in the unit of {job.data.moments!r})"
+            )
         raise UserError(
             f"{job.data.path}: no history in column {job.data.history!r} has {SHORTEST} items or more; leave-one-out "
             "holds the last two out, and training needs two besides: use longer histories"
         )
-    return {"items": max(rows, 2)}
+    facts: dict[str, Any] = {"items": max(rows, 2)}
+    if before is not None and (before / COUNTS).exists():
+        shutil.copyfile(before / COUNTS, artifacts / COUNTS)
+    else:
+        save_counts(count_items(source, job.data.history, facts["items"], holdout), artifacts)
+    return facts
 
 
-def _has_history(source: Source, column: str) -> bool:
+def _has_history(source: Source, column: str, holdout: Holdout) -> bool:
     for group in source.row_groups:
-        history = source.read(group.first_row, group.first_row + group.rows).columns[column]
+        examples = source.read(group.first_row, group.first_row + group.rows)
+        history = examples.columns[column]
         assert isinstance(history, Jagged)
-        if bool(torch.any(history.layout.lengths >= SHORTEST)):
+        if bool(torch.any(holdout.cut(history, examples, "train").kept)):
             return True
     return False

@@ -90,6 +90,7 @@ def _begin(job: Job, folder: Path, fresh: bool) -> dict[str, Any]:
     known = read_json(folder / "run.json") if (folder / "run.json").exists() and not fresh else {}
     before = known.get("data", data)
     if before["fingerprint"] != data["fingerprint"]:
+        shutil.rmtree(fitted)
         raise UserError(
             f"the data at {job.data.path} has changed since run {folder} began (fingerprint {before['fingerprint']}, "
             f"now {data['fingerprint']}): give run.name another name, or start over with --fresh"

@@ -11,6 +11,7 @@ from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob, TextC
 from saccade.cluster.job.loss import BinaryCrossEntropy, GeneralizedBinaryCrossEntropy, SampledSoftmax
 from saccade.cluster.parts.use import use_plugins
 from saccade.cluster.training.facts import TOKENIZER
+from saccade.cluster.training.measures import holdout_of, measures_of
 from saccade.cluster.training.networks import log_mel, network_of
 from saccade.models.losses.binary import bce, gbce
 from saccade.models.losses.sampled_softmax import sampled_softmax
@@ -31,7 +32,7 @@ def make_task(job: Job, facts: Mapping[str, Any], artifacts: Path) -> Task:
     """
     use_plugins(job, artifacts.parent)
     if isinstance(job, NextItemJob):
-        return _next_item(job, facts)
+        return _next_item(job, facts, artifacts)
     if isinstance(job, TextClassificationJob):
         return _text(job, facts["labels"], Tokenizer.load(artifacts / TOKENIZER))
     if isinstance(job, SpeechClassificationJob):
@@ -39,7 +40,7 @@ def make_task(job: Job, facts: Mapping[str, Any], artifacts: Path) -> Task:
     raise UserError(f"task {job.task} can't be trained")
 
 
-def _next_item(job: NextItemJob, facts: Mapping[str, Any]) -> NextItem:
+def _next_item(job: NextItemJob, facts: Mapping[str, Any], artifacts: Path) -> NextItem:
     return NextItem(
         history=job.data.history,
         max_length=job.data.max_length,
@@ -50,6 +51,8 @@ def _next_item(job: NextItemJob, facts: Mapping[str, Any]) -> NextItem:
         standard_deviation=job.tables.items.standard_deviation,
         loss=_scored_loss(job.loss, facts["items"]),
         ks=job.evaluate.ks,
+        measures=measures_of(job, artifacts),
+        holdout=holdout_of(job),
     )
 
 

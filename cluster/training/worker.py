@@ -12,6 +12,7 @@ from saccade.cluster.explaining.leave import leave_heat_maps
 from saccade.cluster.job import Job, parse_job
 from saccade.cluster.training.begin import begin
 from saccade.cluster.training.engines import choose_device, make_engine
+from saccade.cluster.training.measures import caution
 from saccade.cluster.training.readers import make_reader
 from saccade.cluster.training.record import note_start
 from saccade.cluster.training.sources import has_split, open_source
@@ -52,6 +53,8 @@ def train_worker(arguments: dict[str, Any]) -> None:
         collective = engine.collective
         progress = Progress(folder if collective.rank == 0 else None)
         progress.update(phase="starting")
+        if (warning := caution(job)) is not None:
+            progress.message(warning)
 
         grow = [name for name, table in job.tables if table.grow]
         state = begin(engine, folder / "checkpoints", job.run.start_from, grow, progress)
@@ -116,7 +119,7 @@ def _course(job: Job) -> Course:
 
 def _validation(job: Job, task: Task, transforms: Chain, engine: Engine, stop: Stop) -> Callable[[], dict[str, float]]:
     reader = make_reader(job, task, "valid", engine.collective, transforms)
-    return lambda: evaluate(engine, task, reader, "valid", stop).metrics
+    return lambda: evaluate(engine, task, reader, "valid", stop, report=False).metrics
 
 
 def _where(job: Job, task: Task, transforms: Chain) -> Callable[[int], str]:

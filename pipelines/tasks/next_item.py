@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +12,18 @@ from saccade.models.table import Table
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.collective import Collective
 from saccade.pipelines.examples import Examples, Values
-from saccade.pipelines.metrics.ranking import RankMetrics, rank_targets
 from saccade.pipelines.parquet.schema import Column
 from saccade.pipelines.runs import Runs
 from saccade.pipelines.shard import TableShard
 from saccade.pipelines.task import Evaluation, Split
+from saccade.pipelines.tasks.holdout import Holdout, LeaveOneOut
 from saccade.pipelines.tasks.negatives import ScoredLoss
+from saccade.pipelines.tasks.ranked_evaluation import Measures, RankedEvaluation
 
 HELD_OUT: Mapping[Split, int] = {"train": 2, "valid": 2, "test": 1, "predict": 0}
 """Items at a history's end that a split's input must not hold."""
+
+LEAVE_ONE_OUT = LeaveOneOut()
 
 
 class NextItem:
@@ -36,6 +38,8 @@ class NextItem:
         standard_deviation: of the item table's initial values.
         loss: scores targets against negatives.
         ks: cut-offs of the ranking metrics.
+        measures: what evaluation measures, where it is more than the usual at ``ks``.
+        holdout: what of a history is learned from, and what is to be found.
         latest: the part of histories longer than max_length that are cut to their latest items; the others are cut at a
             random place, so that the older items are learned from too.
     """
@@ -52,10 +56,14 @@ class NextItem:
         loss: ScoredLoss,
         ks: Sequence[int],
         latest: float = 1.0,
+        measures: Measures | None = None,
+        holdout: Holdout = LEAVE_ONE_OUT,
     ) -> None:
         self.history, self.max_length, self.items = history, max_length, items
         self.build, self.scored_loss, self.ks, self.latest = build, loss, list(ks), latest
-        self.columns: Sequence[Column] = [Column(history, "integers")]
+        self.measures = measures or Measures(ks=self.ks)
+        self.holdout = holdout
+        self.columns: Sequence[Column] = [Column(history, "integers"), *holdout.columns]
         self.tables: Sequence[Table] = [Table("items", items, dim, ("history", "negatives"), standard_deviation)]
 
     def network(self) -> nn.Module:
@@ -66,14 +74,17 @@ class NextItem:
         """Hold out the items of later splits; drop histories too short to give this one anything."""
         history = examples.columns[self.history]
         assert isinstance(history, Jagged)
-        full = history.layout.lengths
-        keep = (full >= (4 if split == "train" else 1 if split == "predict" else 3)).nonzero().squeeze(1)
-        lengths = full[keep] - HELD_OUT[split]
+        cut = self.holdout.cut(history, examples, split)
+        keep = cut.kept.nonzero().squeeze(1)
+        lengths = cut.lengths[keep]
         kept = Runs.of(history)[keep]
         # Views, cut once more and packed in collate: however long histories are, only what is used is copied.
         columns: dict[str, Values] = {"history": Runs(kept.values, kept.starts, lengths)}
         if split in ("valid", "test"):
-            columns["target"] = history.values[kept.starts + lengths]
+            if self.holdout is LEAVE_ONE_OUT:
+                columns["target"] = history.values[kept.starts + lengths]
+            else:
+                columns["relevant"] = Runs(kept.values, kept.starts + lengths, cut.relevant[keep])
         # A training history of n + 1 items gives n inputs with n targets.
         cost = lengths.clamp(max=self.max_length + 1) - 1 if split == "train" else lengths.clamp(max=self.max_length)
         return Examples(examples.rows[keep], columns, cost)
@@ -86,7 +97,10 @@ class NextItem:
             return self._training_batch(self._crop(history, generator), examples.rows, generator)
         recent = history.last(self.max_length).pack()
         inputs: dict[str, Tensor | Jagged | Layout] = {"layout": recent.layout, "seen": history.pack()}
-        if split != "predict":
+        relevant = examples.columns.get("relevant")
+        if isinstance(relevant, Runs):
+            inputs["relevant"] = relevant.pack()
+        elif split != "predict":
             inputs["target"] = examples.tensor("target")
         lookups = {"history": recent.values, "negatives": torch.zeros(0, dtype=torch.int64)}
         return Batch(lookups, inputs, len(examples), recent.layout.total, examples.rows)
@@ -131,8 +145,8 @@ class NextItem:
     def evaluation(
         self, split: Split, collective: Collective, shards: Callable[[str], Sequence[TableShard]]
     ) -> Evaluation:
-        """HR@K, NDCG@K and MRR by full ranking, seen items left out, ties counted against the model."""
-        return _LeaveOneOut(self, collective, shards)
+        """Full ranking, seen items left out, ties counted against the model."""
+        return RankedEvaluation(self.measures, self.items, collective, shards)
 
     def predict(
         self, output: Tensor, batch: Batch, shards: Callable[[str], Sequence[TableShard]], top_k: int
@@ -146,22 +160,3 @@ class NextItem:
         scores[:, 0] = float("-inf")
         best = scores.topk(min(top_k, self.items - 1), dim=1)
         return {"items": best.indices, "scores": best.values}
-
-
-class _LeaveOneOut:
-    def __init__(self, task: NextItem, collective: Collective, shards: Callable[[str], Sequence[TableShard]]) -> None:
-        self.metrics = RankMetrics(task.ks, task.items)
-        self.items, self.collective, self.shards = task.items, collective, shards
-
-    def update(self, output: Tensor, batch: Batch) -> None:
-        target, seen = batch.inputs["target"], batch.inputs["seen"]
-        assert isinstance(target, Tensor)
-        assert isinstance(seen, Jagged)
-        ranks = rank_targets(output, target, seen, self.shards("items"), self.items, self.collective, padding_rows=1)
-        self.metrics.update(ranks)
-
-    def result(self) -> dict[str, float]:
-        return self.metrics.result(self.collective)
-
-    def report(self) -> dict[str, Any]:
-        return {}

@@ -29,8 +29,18 @@ class Measured:
     events: int
 
 
-def evaluate(engine: Engine, task: Task, reader: Reader, split: Split, stop: Stop | None = None) -> Measured:
+def evaluate(
+    engine: Engine, task: Task, reader: Reader, split: Split, stop: Stop | None = None, *, report: bool = True
+) -> Measured:
     """Measure a split. A collective; the result is the same on every rank.
+
+    Args:
+        engine: that the model is on.
+        task: that says how it is measured.
+        reader: of the split.
+        split: that metrics are named by.
+        stop: ends the pass early where some rank was asked to.
+        report: whether more than the metrics is wanted; slices and intervals may take longer than they do.
 
     Raises:
         Stopped: ``stop`` is given, and some rank was asked to.
@@ -52,4 +62,4 @@ def evaluate(engine: Engine, task: Task, reader: Reader, split: Split, stop: Sto
             for output, batch in zip(engine.evaluate(item.batches), item.batches, strict=True):
                 evaluation.update(output, batch.to(engine.device))
     metrics = {f"{split}/{name}": value for name, value in evaluation.result().items()}
-    return Measured(metrics, evaluation.report(), events)
+    return Measured(metrics, evaluation.report() if report else {}, events)

@@ -40,6 +40,22 @@ def test_table_aligns(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_result_shows_intervals_and_slices(capsys: pytest.CaptureFixture[str]) -> None:
+    ranked = {"rows": 1200, "ndcg@10": 0.25}
+    print_result(
+        {
+            "metrics": {"valid/ndcg@10": 0.5, "test/ndcg@10": 0.25, "test/mrr": None},
+            "ci": {"ndcg@10": [0.2, 0.3], "mrr": [None, None]},
+            "slices": {"history_length": {"1-4": ranked, "5-9": {"rows": 3, "ndcg@10": None}}},
+        }
+    )
+    shown = capsys.readouterr().out
+    assert "test/ndcg@10   0.2500  95 %: 0.2000 to 0.3000" in shown
+    assert "valid/ndcg@10  0.5000\n" in shown
+    assert "history length       rows    ndcg@10\n1-4                 1,200     0.2500\n" in shown
+    assert "5-9                     3          –" in shown
+
+
 def test_result_shows_metrics_classes_and_where_things_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "result.json").write_text("{}")
     scores = {"precision": 0.5, "recall": 0.25, "f1-score": 1 / 3, "support": 1200}

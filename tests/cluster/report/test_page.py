@@ -105,6 +105,20 @@ def test_a_classification(tmp_path: Path) -> None:
     assert "accuracy 0.8925" in seen
 
 
+def test_slices_and_intervals(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "demo")
+    assert "Slices and intervals, test" not in headings(write_report(run).read_text())
+    result = json.loads((run / "result.json").read_text())
+    result["ci"] = {"ndcg@10": [0.125, 0.5]}
+    result["slices"] = {"history_length": {"5-9": {"rows": 1200, "ndcg@10": 0.25}, "200+": {"rows": 3, "hr@5": 1.0}}}
+    (run / "result.json").write_text(json.dumps(result))
+    page = write_report(run).read_text()
+    assert headings(page) == ["Curves", "Metrics", "Slices and intervals, test", *HEADINGS[2:]]
+    seen = text(page)
+    assert "0.1250 0.5000" in seen
+    assert "By history length rows ndcg@10 hr@5 5-9 1,200 0.2500 – 200+ 3 – 1.0000" in seen
+
+
 def test_heat_maps(tmp_path: Path) -> None:
     run = write_run(tmp_path / "demo")
     add_classification(run)

@@ -7,13 +7,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import ndcg_score
 from tests.pipelines.metrics.ranks import DIM, ROWS, brute_force, case, jagged, rank_part
 from tests.processes import run_ranks
 
 from saccade.models.jagged import Jagged
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.metrics.ranking import RankMetrics, rank_targets
+from saccade.pipelines.metrics.ranked import RankedMetrics
+from saccade.pipelines.metrics.ranking import rank_relevant, rank_targets
 from saccade.pipelines.parquet.schema import Column
 from saccade.pipelines.parquet.source import Source
 from saccade.pipelines.shard import TableShard
@@ -50,6 +50,45 @@ def test_two_ranks_equal_brute_force(tmp_path: Path) -> None:
         assert metrics["mrr"] == pytest.approx(sum(1 / rank for rank in expected) / 11)
 
 
+@given(st.integers(0, 10_000), st.integers(0, 9), st.integers(0, 2), st.booleans())
+def test_several_relevant_items_rank_as_by_a_sort(seed: int, queries: int, padding_rows: int, numbers: bool) -> None:
+    """Relevant items stand where a sort would put them that has others first among equal scores."""
+    found, _, table, seen = case(seed, queries)
+    if not numbers and queries:
+        found[0, 0], table[5, 0] = math.nan, math.inf
+    rng = np.random.default_rng(seed)
+    relevant = [rng.permutation(np.arange(2, ROWS))[: rng.integers(0, 6)].tolist() for _ in range(queries)]
+    expected = []
+    for query, mine, others in zip(found, relevant, seen, strict=True):
+        items = sorted(set(range(padding_rows, ROWS)) - set(others) | set(mine))
+        scores = table @ query
+        own = {item: -math.inf if scores[item].isnan() else float(scores[item]) for item in mine}
+        rivals = [math.inf if scores[item].isnan() else float(scores[item]) for item in items if item not in own]
+        above = [sum(score >= own[item] for score in rivals) for item in mine]
+        order = sorted(range(len(mine)), key=lambda place: above[place])
+        expected += [above[place] + order.index(place) + 1 for place in range(len(mine))]
+    ranks = rank_relevant(found, jagged(relevant), jagged(seen), whole(table), ROWS, ALONE, padding_rows=padding_rows)
+    assert ranks.tolist() == expected
+
+
+def test_more_queries_and_rows_than_fit_one_block() -> None:
+    rng = torch.Generator().manual_seed(0)
+    found, table = torch.randn(300, 4, generator=rng), torch.randn(5000, 4, generator=rng)
+    targets = torch.randint(1, 5000, (300,), generator=rng)
+    seen = jagged([[int(target), 1, 2, 2] for target in targets])
+    ranks = rank_targets(found, targets, seen, whole(table), 5000, ALONE, padding_rows=1)
+    scores = (found.double() @ table.double().T).float()
+    own = scores[torch.arange(300), targets]
+    above = (scores >= own[:, None])[:, 3:].sum(1) - (targets >= 3).long()
+    assert ranks.tolist() == (above + 1).tolist()
+
+
+def test_rows_that_are_equal_tie_wherever_they_stand() -> None:
+    table = torch.randn(1, 64).repeat(4999, 1)
+    ranks = rank_targets(torch.randn(130, 64), torch.arange(130), jagged([[]] * 130), whole(table), 4999, ALONE)
+    assert set(ranks.tolist()) == {4999}
+
+
 def test_ties_count_against_the_model() -> None:
     """A model that scores all items alike must not look good."""
     table = torch.ones(10, 2)
@@ -65,26 +104,6 @@ def test_scores_that_are_no_numbers_rank_last() -> None:
     assert ranks.tolist() == [9, 9]
 
 
-@given(st.lists(st.integers(1, 30), min_size=1, max_size=20), st.integers(2, 30))
-def test_metrics_equal_sklearn(ranks: list[int], k: int) -> None:
-    metrics = RankMetrics([k], 30)
-    for part in (ranks[:3], ranks[3:]):
-        metrics.update(torch.tensor(part, dtype=torch.int64))
-    relevance, scores = np.zeros((len(ranks), 30)), np.tile(-np.arange(30.0), (len(ranks), 1))
-    relevance[np.arange(len(ranks)), np.array(ranks) - 1] = 1
-    expected = {
-        f"hr@{k}": np.mean([rank <= k for rank in ranks]),
-        f"ndcg@{k}": ndcg_score(relevance, scores, k=k),
-        "mrr": np.mean([1 / rank for rank in ranks]),
-    }
-    assert metrics.result(ALONE) == pytest.approx(expected)
-    assert metrics.result(ALONE) == pytest.approx(expected)
-
-
-def test_no_example_gives_no_number() -> None:
-    assert all(math.isnan(value) for value in RankMetrics([10], 5).result(ALONE).values())
-
-
 @pytest.mark.slow
 def test_popularity_on_movielens(data_folder: Path) -> None:
     """The published protocol's most-popular baseline: a table of one column with each item's training count."""
@@ -98,10 +117,11 @@ def test_popularity_on_movielens(data_folder: Path) -> None:
     rows = int(history.values.max()) + 1
     training = history.slice(starts, lengths - 2)
     table = torch.bincount(training.values, minlength=rows).float()[:, None]
-    metrics = RankMetrics([10], rows)
+    metrics = RankedMetrics([10], ALONE)
     for part in torch.arange(len(history)).split(500):
         seen = history.slice(starts[part], lengths[part] - 1)
         target = history.values[starts[part] + lengths[part] - 1]
-        metrics.update(rank_targets(torch.ones(len(part), 1), target, seen, whole(table), rows, ALONE, padding_rows=1))
-    found = metrics.result(ALONE)
+        ranks = rank_targets(torch.ones(len(part), 1), target, seen, whole(table), rows, ALONE, padding_rows=1)
+        metrics.update(ranks, part)
+    found = metrics.result()
     assert (round(found["hr@10"], 4), round(found["ndcg@10"], 4)) == (0.0369, 0.0180)
