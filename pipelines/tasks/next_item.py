@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from saccade.models.jagged import Jagged, Layout
+from saccade.models.recommendation.top_k import best_items
 from saccade.models.table import Table
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.collective import Collective
@@ -138,14 +139,29 @@ class NextItem:
         self, output: Tensor, batch: Batch, shards: Callable[[str], Sequence[TableShard]], top_k: int
     ) -> dict[str, Tensor]:
         """``items`` and ``scores`` [N, top_k]: the best items that are not in the row's history, best first."""
+        return self.recommend(output, batch, shards, top_k)
+
+    def recommend(
+        self,
+        output: Tensor,
+        batch: Batch,
+        shards: Callable[[str], Sequence[TableShard]],
+        top_k: int,
+        *,
+        keep_seen: bool = False,
+        allowed: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """See :class:`saccade.pipelines.inference.recommends.Recommends`."""
         seen = batch.inputs["seen"]
         assert isinstance(seen, Jagged)
         (items,) = shards("items")
-        scores = output.float() @ items.weight.float().T
-        scores[seen.layout.example, seen.values] = float("-inf")
-        scores[:, 0] = float("-inf")
-        best = scores.topk(min(top_k, self.items - 1), dim=1)
-        return {"items": best.indices, "scores": best.values}
+        ids, scores = best_items(output, items.weight, top_k, seen=None if keep_seen else seen, allowed=allowed)
+        return {"items": ids, "scores": scores}
+
+    def score(self, output: Tensor, items: Tensor, shards: Callable[[str], Sequence[TableShard]]) -> Tensor:
+        """See :class:`saccade.pipelines.inference.recommends.Recommends`."""
+        (table,) = shards("items")
+        return output.float() @ table.weight[items].float().T
 
 
 class _LeaveOneOut:
