@@ -1,4 +1,4 @@
-"""Full ranking of one target per example against a sharded item table: exact ranks, and no gather of the table."""
+"""Full ranking of relevant items against a sharded item table: exact ranks, and no gather of the table."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from saccade.models.jagged import Jagged
+from saccade.models.jagged import Jagged, Layout
 from saccade.pipelines.collective import Collective
+from saccade.pipelines.metrics.scores import TableScores, distinct, edges, within
 from saccade.pipelines.shard import TableShard
 
 
@@ -25,9 +26,7 @@ def rank_targets(
 ) -> Tensor:
     """Each query's target's rank among all items by dot product, ties counted against the target.
 
-    Each rank scores all queries against the rows that it holds and counts the items at or above the target's score;
-    the counts are summed. A target's own score is read from the same product, so rounding can't part it from its ties.
-    A collective: ranks may bring different numbers of queries, also none.
+    See :func:`rank_relevant`, with one relevant item a query.
 
     Args:
         queries: [Q, D] this rank's.
@@ -41,58 +40,73 @@ def rank_targets(
     Returns:
         [Q] int64 ranks of this rank's queries, 1 for the best.
     """
+    relevant = Jagged(targets, Layout(torch.ones(len(targets), dtype=torch.int64), targets.device))
+    return rank_relevant(queries, relevant, seen, shards, rows, collective, padding_rows=padding_rows)
+
+
+@torch.no_grad()
+def rank_relevant(
+    queries: Tensor,
+    relevant: Jagged,
+    seen: Jagged,
+    shards: Sequence[TableShard],
+    rows: int,
+    collective: Collective,
+    *,
+    padding_rows: int = 0,
+) -> Tensor:
+    """The places of each query's relevant items in the ranking of all items by dot product.
+
+    Each rank scores all ranks' queries against the rows that it holds and counts the items below each relevant one's
+    score; the counts are summed. Items that are not relevant stand above a relevant one where they score as high or
+    higher, and where either score is no number. A collective: ranks may bring different numbers of queries, also none.
+
+    Args:
+        queries: [Q, D] this rank's.
+        relevant: Q examples of different item ids, any number of them.
+        seen: Q examples of item ids to leave out of the ranking (relevant items always stay in).
+        shards: this rank's parts of the table, by rows or by columns.
+        rows: of the whole table.
+        collective: all ranks.
+        padding_rows: ids below this are no items.
+
+    Returns:
+        [T] int64 for this rank's T relevant items, 1 for the best place: each query's ranks in rising order.
+    """
+    table = TableScores(shards, rows, collective, queries.device)
     everyone, sizes = collective.gather_rows(queries.float())
-    all_targets, _ = collective.gather_rows(targets)
-    seen_owner, _ = collective.gather_rows(seen.layout.example + sum(sizes[: collective.rank]))
-    seen_items, _ = collective.gather_rows(seen.values)
-    partial = _holds_partial_columns(shards, collective, queries.device)
-    blocks = _summed(everyone, shards, rows, collective) if partial else _own(everyone, shards)
-
-    own = everyone.new_zeros(len(all_targets))
-    for first, scores in blocks:
-        here = _within(all_targets, first, scores)
-        own[here] = scores[here, all_targets[here] - first]
-    own = own if partial else collective.sum(own)
-
-    counts = torch.zeros(len(all_targets), dtype=torch.int64, device=queries.device)
-    for first, scores in blocks:
-        above = ~(scores < own[:, None])  # so that NaN, too, counts against the target
-        here = _within(seen_items, first, scores)
-        above[seen_owner[here], seen_items[here] - first] = False
-        here = _within(all_targets, first, scores)
-        above[here, all_targets[here] - first] = False
-        above[:, : max(padding_rows - first, 0)] = False
-        counts += above.sum(1)
-    counts = counts if partial else collective.sum(counts)
     begin = sum(sizes[: collective.rank])
-    return counts[begin : begin + sizes[collective.rank]] + 1
+    owner, pairs = collective.gather_rows(relevant.layout.example + begin)
+    items, _ = collective.gather_rows(relevant.values)
+    # Relevant items don't compete with one another: their order among themselves changes no metric.
+    left_out = distinct([seen, relevant], rows, padding_rows)
+    out_owner, _ = collective.gather_rows(left_out[0] + begin)
+    out_items, _ = collective.gather_rows(left_out[1])
 
+    own = table.of_pairs(everyone[owner], items)[:, None]
+    below = torch.zeros(len(items), dtype=torch.int64, device=queries.device)
+    chunks = table.chunks(len(everyone))
+    ranges = zip(chunks, edges(owner, chunks), edges(out_owner, chunks), strict=True)
+    for (first_query, last_query), (low, high), (out_low, out_high) in ranges:
+        one_each = owner[low:high].tolist() == list(range(first_query, last_query))
+        for first, scores in table.blocks(everyone[first_query:last_query]):
+            # Nothing is above infinity: what is left out is never counted as below a relevant item.
+            here = out_low + within(out_items[out_low:out_high], first, scores.shape[1])
+            scores[out_owner[here] - first_query, out_items[here] - first] = math.inf
+            scores[:, : max(padding_rows - first, 0)] = math.inf
+            if one_each:
+                below[low:high] += scores.lt_(own[low:high]).sum(1).long()
+                continue
+            for part in range(low, high, table.queries):
+                pair = slice(part, min(part + table.queries, high))
+                below[pair] += scores[owner[pair] - first_query].lt_(own[pair]).sum(1).long()
+    below = below if table.partial else collective.sum(below)
 
-def _within(items: Tensor, first: int, scores: Tensor) -> Tensor:
-    """The indices of the items whose scores a block that starts at row ``first`` holds."""
-    return ((items >= first) & (items < first + scores.shape[1])).nonzero().squeeze(1)
-
-
-def _holds_partial_columns(shards: Sequence[TableShard], collective: Collective, device: torch.device) -> bool:
-    """Whether any rank holds only some columns of its rows, so that a score is a sum over ranks."""
-    found = torch.tensor(int(any(shard.columns[0] > 0 for shard in shards)), device=device)
-    return bool(collective.sum(found))
-
-
-def _own(queries: Tensor, shards: Sequence[TableShard]) -> list[tuple[int, Tensor]]:
-    """(first row, [Q, rows of the shard] scores) of this rank's rows."""
-    return [(shard.rows[0], queries @ shard.weight.float().T) for shard in shards if shard.weight.shape[0]]
-
-
-def _summed(
-    queries: Tensor, shards: Sequence[TableShard], rows: int, collective: Collective
-) -> list[tuple[int, Tensor]]:
-    """(0, [Q, rows] scores) of the whole table, the ranks' columns summed."""
-    scores = queries.new_zeros(len(queries), rows)
-    for shard in shards:
-        begin, end = shard.columns
-        scores[:, shard.rows[0] : shard.rows[1]] += queries[:, begin:end] @ shard.weight.float().T
-    return [(0, collective.sum(scores))]
+    competing = rows - padding_rows - torch.bincount(out_owner, minlength=len(everyone))
+    above = (competing[owner] - below)[sum(pairs[: collective.rank]) :][: len(relevant.values)]
+    layout = relevant.layout
+    order = (layout.example * (rows + 1) + above).sort().values
+    return order % (rows + 1) + layout.position + 1
 
 
 class RankMetrics:

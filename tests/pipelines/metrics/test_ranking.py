@@ -13,7 +13,7 @@ from tests.processes import run_ranks
 
 from saccade.models.jagged import Jagged
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.metrics.ranking import RankMetrics, rank_targets
+from saccade.pipelines.metrics.ranking import RankMetrics, rank_relevant, rank_targets
 from saccade.pipelines.parquet.schema import Column
 from saccade.pipelines.parquet.source import Source
 from saccade.pipelines.shard import TableShard
@@ -48,6 +48,44 @@ def test_two_ranks_equal_brute_force(tmp_path: Path) -> None:
         assert left + right == expected
         assert metrics == others
         assert metrics["mrr"] == pytest.approx(sum(1 / rank for rank in expected) / 11)
+
+
+@given(st.integers(0, 10_000), st.integers(0, 9), st.integers(0, 2), st.booleans())
+def test_several_relevant_items_rank_as_by_a_sort(seed: int, queries: int, padding_rows: int, numbers: bool) -> None:
+    """Relevant items stand where a sort would put them that has others first among equal scores."""
+    found, _, table, seen = case(seed, queries)
+    if not numbers and queries:
+        found[0, 0], table[5, 0] = math.nan, math.inf
+    rng = np.random.default_rng(seed)
+    relevant = [rng.permutation(np.arange(2, ROWS))[: rng.integers(0, 6)].tolist() for _ in range(queries)]
+    expected = []
+    for query, mine, others in zip(found, relevant, seen, strict=True):
+        items = sorted(set(range(padding_rows, ROWS)) - set(others) | set(mine))
+        scores = (table @ query).nan_to_num(nan=math.nan)
+        own = {item: -math.inf if scores[item].isnan() else float(scores[item]) for item in mine}
+        rivals = [math.inf if scores[item].isnan() else float(scores[item]) for item in items if item not in own]
+        above = sorted(sum(score >= own[item] for score in rivals) for item in mine)
+        expected += [count + place + 1 for place, count in enumerate(above)]
+    ranks = rank_relevant(found, jagged(relevant), jagged(seen), whole(table), ROWS, ALONE, padding_rows=padding_rows)
+    assert ranks.tolist() == expected
+
+
+def test_more_queries_and_rows_than_fit_one_block() -> None:
+    rng = torch.Generator().manual_seed(0)
+    found, table = torch.randn(300, 4, generator=rng), torch.randn(5000, 4, generator=rng)
+    targets = torch.randint(1, 5000, (300,), generator=rng)
+    seen = jagged([[int(target), 1, 2, 2] for target in targets])
+    ranks = rank_targets(found, targets, seen, whole(table), 5000, ALONE, padding_rows=1)
+    scores = (found.double() @ table.double().T).float()
+    own = scores[torch.arange(300), targets]
+    above = (scores >= own[:, None])[:, 3:].sum(1) - (targets >= 3).long()
+    assert ranks.tolist() == (above + 1).tolist()
+
+
+def test_rows_that_are_equal_tie_wherever_they_stand() -> None:
+    table = torch.randn(1, 64).repeat(4999, 1)
+    ranks = rank_targets(torch.randn(130, 64), torch.arange(130), jagged([[]] * 130), whole(table), 4999, ALONE)
+    assert set(ranks.tolist()) == {4999}
 
 
 def test_ties_count_against_the_model() -> None:
