@@ -19,16 +19,19 @@ from functools import partial
 import pyarrow as pa
 import torch
 
+from saccade.models.jagged import Jagged, Layout
 from saccade.models.losses.sampled_softmax import sampled_softmax
 from saccade.models.recommendation.sasrec import SASRec
-from saccade.models.recommendation.top_k import best_items
+from saccade.pipelines.collective import Collective
 from saccade.pipelines.inference.recommender import Recommender
 from saccade.pipelines.inference.weights import Weights
+from saccade.pipelines.metrics.top_k import top_k
 from saccade.pipelines.parquet.batches import record_batches
 from saccade.pipelines.parquet.files import splits
 from saccade.pipelines.parquet.schema import Column
 from saccade.pipelines.parquet.source import Source
 from saccade.pipelines.parquet.statistics import integer_range
+from saccade.pipelines.shard import TableShard
 from saccade.pipelines.tasks.negatives import ScoredLoss
 from saccade.pipelines.tasks.next_item import NextItem
 from saccade.pipelines.transforms.chain import Chain
@@ -71,7 +74,11 @@ def main() -> None:
     everything = quickest(partial(model.recommend, table, given.top_k), given.rounds)
     network = quickest(partial(model.embed, table), given.rounds)
     queries = model.embed(table).nan_to_num()
-    choosing = quickest(lambda: [best_items(part, items, given.top_k) for part in queries.split(256)], given.rounds)
+    nothing = Jagged(torch.zeros(0, dtype=torch.int64), Layout(torch.zeros(len(queries), dtype=torch.int64)))
+    shards = [TableShard("items", (0, rows), (0, given.dim), items, {})]
+    choosing = quickest(
+        lambda: top_k(queries, given.top_k, nothing, shards, rows, Collective(), padding_rows=1), given.rounds
+    )
     result = {
         "users": len(table),
         "items": rows,

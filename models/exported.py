@@ -118,7 +118,7 @@ class ExportedModel:
         recent = Jagged.pack([history[-room:] for history in histories])
         embedded = self._table()[recent.values]
         if not self._hides:
-            output: Tensor = self.network(recent.with_values(embedded))
+            output: Tensor = self.network(Jagged(embedded, recent.layout.for_last()))
             return output[recent.layout.last].float()
         # Such a network finds what is hidden: the item that comes next stands hidden at each history's end.
         layout = Layout(recent.layout.lengths + 1)
@@ -126,7 +126,7 @@ class ExportedModel:
         hidden[layout.last] = True
         values = embedded.new_zeros(layout.total, embedded.shape[1])
         values[~hidden] = embedded
-        output = self.network(Jagged(values, layout), hidden)
+        output = self.network(Jagged(values, layout.for_last()), hidden)
         return output[layout.last].float()
 
     @property
@@ -134,6 +134,8 @@ class ExportedModel:
         return int(self.description["job"]["data"]["max_length"])
 
     def _table(self) -> Tensor:
+        if set(self.tables) - {"items"}:
+            raise ValueError("the model reads more than its items (side features): load it with saccade.load")
         if "items" not in self.tables:
             raise ValueError(f"a model of the task {self.description.get('task')} has no items to recommend")
         return self.tables["items"]

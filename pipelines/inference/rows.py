@@ -186,7 +186,12 @@ class RowMaker:
         row = int(np.searchsorted(ends, place, side="right"))
         ids = column[row].as_py()
         at = place - int(ends[row] - len(ids))
-        if self.history in given.schema.names and len(raw := given.column(self.history)[row].as_py()) == len(ids):
+        origin = self.history
+        for step in reversed(self._chain.steps):
+            if origin in step.transform.writes:
+                origin = step.transform.reads[0]
+        raw = given.column(origin)[row].as_py()
+        if isinstance(raw, list) and len(raw) == len(ids):
             return f"history {row}: the model doesn't know the item {raw[at]!r}"
         return f"history {row}: the model doesn't know its item number {at}"
 

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from saccade.models.jagged import Jagged, Layout
-from saccade.models.recommendation.top_k import best_items
 from saccade.models.table import Table
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.collective import Collective
 from saccade.pipelines.examples import Examples, Values
 from saccade.pipelines.metrics.ranking import RankMetrics, rank_targets
+from saccade.pipelines.metrics.top_k import top_k as best
 from saccade.pipelines.parquet.schema import Column
 from saccade.pipelines.runs import Runs
 from saccade.pipelines.shard import TableShard
@@ -154,8 +154,13 @@ class NextItem:
         """See :class:`saccade.pipelines.inference.recommends.Recommends`."""
         seen = batch.inputs["seen"]
         assert isinstance(seen, Jagged)
-        (items,) = shards("items")
-        ids, scores = best_items(output, items.weight, top_k, seen=None if keep_seen else seen, allowed=allowed)
+        hidden = Jagged(seen.values[:0], Layout(torch.zeros_like(seen.layout.lengths))) if keep_seen else seen
+        chosen = None
+        if allowed is not None:
+            chosen = torch.zeros(self.items, dtype=torch.bool)
+            chosen[allowed] = True
+        most, table = min(top_k, self.items - 1), shards("items")
+        ids, scores = best(output, most, hidden, table, self.items, Collective(), padding_rows=1, allowed=chosen)
         return {"items": ids, "scores": scores}
 
     def score(self, output: Tensor, items: Tensor, shards: Callable[[str], Sequence[TableShard]]) -> Tensor:
