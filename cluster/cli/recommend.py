@@ -45,7 +45,7 @@ from saccade.pipelines.errors import UserError
     type=click.IntRange(min=1),
     default=100_000,
     show_default=True,
-    help="With --workers: rows of a part, the last one's aside.",
+    help="With --workers: rows of a part, rounded up to whole windows of the job.",
 )
 @json_option
 def recommend(

@@ -17,7 +17,7 @@ from saccade.pipelines.examples import Examples
 from saccade.pipelines.parquet import schema
 from saccade.pipelines.parquet.decode import NullFound, decode
 from saccade.pipelines.parquet.schema import Column
-from saccade.pipelines.transforms.arrays import canonical, leaves
+from saccade.pipelines.transforms.arrays import canonical, keep, leaves
 from saccade.pipelines.transforms.chain import Chain, Step
 from saccade.pipelines.transforms.lookup import Lookup
 from saccade.pipelines.vocabulary import Vocabulary
@@ -177,7 +177,7 @@ class RowMaker:
         if unknown == "zero":
             changed = rebuild(pc.if_else(known, values.cast(pa.int64()), 0))
         else:
-            changed = _only(column, np.asarray(known))
+            changed = keep(column, values, np.asarray(pc.fill_null(known, True)))
         return batch.set_column(batch.schema.get_field_index(self.history), self.history, changed)
 
     def _where(self, column: pa.Array, place: int, given: pa.RecordBatch) -> str:
@@ -194,11 +194,3 @@ class RowMaker:
         if isinstance(raw, list) and len(raw) == len(ids):
             return f"history {row}: the model doesn't know the item {raw[at]!r}"
         return f"history {row}: the model doesn't know its item number {at}"
-
-
-def _only(column: pa.Array, kept: Any) -> pa.Array:
-    """Lists with the values that are kept."""
-    lengths = np.asarray(pc.fill_null(pc.list_value_length(column), 0))
-    row = np.repeat(np.arange(len(lengths)), lengths)[kept]
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(lengths)))]).astype(np.int64)
-    return pa.LargeListArray.from_arrays(pa.array(offsets), column.flatten().filter(pa.array(kept)))

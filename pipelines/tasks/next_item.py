@@ -179,7 +179,8 @@ class _LeaveOneOut:
         assert isinstance(target, Tensor)
         assert isinstance(seen, Jagged)
         ranks = rank_targets(output, target, seen, self.shards("items"), self.items, self.collective, padding_rows=1)
-        self.metrics.update(ranks)
+        # What the vocabulary doesn't have is never recommended, so it is missed: its row's score isn't its own.
+        self.metrics.update(ranks.where(target.to(ranks.device) > 0, self.items))
 
     def result(self) -> dict[str, float]:
         return self.metrics.result(self.collective)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,16 +10,8 @@ from tests.plugins.ray import parts as work
 from saccade.pipelines.errors import UserError
 from saccade.plugins.ray.errors import RunFailed
 from saccade.plugins.ray.parts import Prepare, run_parts
-from saccade.plugins.ray.session import ray_session
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_ray() -> Iterator[None]:
-    """Started once, for all tests here."""
-    with ray_session(1, 1, "cpu"):
-        yield
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
 
 
 def do(prepare: Prepare, folder: Path, parts: list[int], deaths: int = 2) -> dict[int, int]:
