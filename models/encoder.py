@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -68,9 +70,9 @@ class Encoder(nn.Module):
 
     def _last(self, tokens: Jagged) -> Tensor:
         """[T, D], zero at all tokens but the last ones: nobody after the last block looks at the others."""
-        *before, final = self.blocks
-        for block in before:
+        for block in self.blocks[:-1]:
             tokens = block(tokens)
+        final: Any = self.blocks[-1]
         hidden = torch.zeros_like(tokens.values)
         hidden[last_tokens(tokens.layout)] = self.norm(final.last(tokens))
         return hidden

@@ -80,7 +80,8 @@ class AttentionBlock(nn.Module):
         values: Tensor = tokens.values[last_tokens(tokens.layout)]
         if self.pre:
             values = values + self.dropout(self.attention.last(tokens.with_values(self.attention_norm(tokens.values))))
-            return values + self.dropout(self.mlp(self.mlp_norm(values)))
+            whole: Tensor = values + self.dropout(self.mlp(self.mlp_norm(values)))
+            return whole
         values = self.attention_norm(values + self.dropout(self.attention.last(tokens)))
         normed: Tensor = self.mlp_norm(values + self.dropout(self.mlp(values)))
         return normed

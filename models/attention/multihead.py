@@ -86,7 +86,8 @@ class MultiHeadAttention(nn.Module):
         """
         layout = tokens.layout
         if self.attention.score.sequential:  # it looks at what the queries before have found
-            return self(tokens)[last_tokens(layout)]
+            everywhere: Tensor = self(tokens)
+            return everywhere[last_tokens(layout)]
         index, lengths = last_tokens(layout), layout.lengths.clamp(max=1)
         start = layout.lengths - lengths if layout.start is None else layout.start + layout.lengths - lengths
         final = layout.take_tokens(index, lengths, layout.device, start)
