@@ -14,7 +14,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip install --disable-pip-version-check --quiet --constraint constraints.txt
 LOG := build/setup.log
 FOLDERS := models pipelines plugins cluster
-LINKS := $(FOLDERS:%=build/src/saccade/%)
+LINKS := $(FOLDERS:%=build/src/saccade/%) build/src/saccade/__init__.py
 # $(call stage,words,command): one line a stage; what the command prints goes to the log, shown where it fails.
 stage = @echo "setup: $(1)"; ($(2)) >> $(LOG) 2>&1 || { tail -n 30 $(LOG); echo "setup: failed, the whole log is $(LOG)"; exit 1; }
 
@@ -35,6 +35,9 @@ setup: .venv/saccade.stamp $(LINKS) ## .venv with the pinned packages (EXTRA=gpu
 	@touch $@
 
 # Type checkers and import-linter find saccade.* here: they don't follow the package-dir of pyproject.toml.
+build/src/saccade/__init__.py:
+	@mkdir -p $(@D) && ln -sfn ../../../cluster/package/__init__.py $@
+
 build/src/saccade/%:
 	@mkdir -p $(@D) && ln -sfn ../../../$* $@
 

@@ -4,5 +4,8 @@ from setuptools import find_packages, setup
 
 FOLDERS = ("models", "pipelines", "plugins", "cluster")
 
-found = find_packages(include=[pattern for folder in FOLDERS for pattern in (folder, f"{folder}.*")])
-setup(packages=[f"saccade.{package}" for package in found])
+found = find_packages(
+    include=[pattern for folder in FOLDERS for pattern in (folder, f"{folder}.*")],
+    exclude=["cluster.package"],  # the package `saccade` itself
+)
+setup(packages=["saccade", *(f"saccade.{package}" for package in found)])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
 from saccade.models.attention.block import AttentionBlock as AttentionBlock  # registers the block `transformer`
@@ -9,7 +12,7 @@ from saccade.models.attention.cache import DecodingCache
 from saccade.models.attention.choice import PLAIN, TRANSFORMER, AttentionChoice
 from saccade.models.attention.hstu import HSTU as HSTU  # registers `hstu`
 from saccade.models.attention.masks.mask import Mask
-from saccade.models.jagged import Jagged
+from saccade.models.jagged import Jagged, last_tokens
 from saccade.models.registry import Choice
 
 
@@ -58,7 +61,18 @@ class Encoder(nn.Module):
             tokens: the batch, or with ``cache`` the next tokens of each example, in a layout that the cache made.
             cache: what earlier steps of decoding left.
         """
+        if tokens.layout.last_only and cache is None and len(self.blocks) and hasattr(self.blocks[-1], "last"):
+            return self._last(tokens)
         for block, remembered in zip(self.blocks, cache or [None] * len(self.blocks), strict=True):
             tokens = block(tokens) if remembered is None else block(tokens, remembered)
         hidden: Tensor = self.norm(tokens.values)
+        return hidden
+
+    def _last(self, tokens: Jagged) -> Tensor:
+        """[T, D], zero at all tokens but the last ones: nobody after the last block looks at the others."""
+        for block in self.blocks[:-1]:
+            tokens = block(tokens)
+        final: Any = self.blocks[-1]
+        hidden = torch.zeros_like(tokens.values)
+        hidden[last_tokens(tokens.layout)] = self.norm(final.last(tokens))
         return hidden

@@ -30,6 +30,9 @@ class Layout:
         block: [T] int64, each token's block (a session, say), for masks that look at blocks.
         valid: [T] bool, false at tokens that nobody may attend to, for the padding mask.
 
+    Attributes:
+        last_only: see ``for_last``.
+
     Raises:
         ValueError: time, block or valid don't have a value for every token.
     """
@@ -55,6 +58,7 @@ class Layout:
                 raise ValueError(
                     f"Layout: {name} has shape {tuple(values.shape)}, but the lengths sum to {self.total} tokens"
                 )
+        self.last_only = False
         self.time, self.block, self.valid = (None if x is None else x.to(self.device) for x in (time, block, valid))
 
     def __len__(self) -> int:
@@ -91,6 +95,15 @@ class Layout:
     def last(self) -> Tensor:
         """[B] int64 on the device: the index of each example's last token; an empty example has no valid one."""
         return self.offsets[1:] - 1
+
+    def for_last(self) -> Layout:
+        """The same layout for those who look at each example's last token alone: ``last_only`` is true.
+
+        A network may then leave the other tokens' outputs at zero.
+        """
+        layout = self.take_tokens(None, self.lengths, self.device)
+        layout.last_only = True
+        return layout
 
     def derive(self, make: Callable[..., Derived], *arguments: Hashable) -> Derived:
         """``make(self, *arguments)``, computed once for this layout however many layers ask for it."""
@@ -227,3 +240,8 @@ class Jagged:
         """Pack tensors of [length, ...] that agree in all but their first dimension; at least one."""
         lengths = torch.tensor([s.shape[0] for s in sequences], dtype=torch.int64)
         return Jagged(torch.cat(sequences), Layout(lengths, sequences[0].device))
+
+
+def last_tokens(layout: Layout) -> Tensor:
+    """[N] int64 on the device: the last token of each of the N examples that aren't empty."""
+    return layout.last[(layout.lengths > 0).to(layout.device)]

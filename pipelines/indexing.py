@@ -27,7 +27,13 @@ SHOWN_AFTER = 2.0
 
 
 def index(
-    source: str, destination: Path, columns: Mapping[str, str], *, min_count: int = 1, overwrite: bool = False
+    source: str,
+    destination: Path,
+    columns: Mapping[str, str],
+    *,
+    min_count: int = 1,
+    extend: Mapping[str, Path] | None = None,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Write vocabularies of a data set's training rows, and a copy of all rows with ids in place of values.
 
@@ -38,10 +44,12 @@ def index(
         destination: a folder that gets ``NAME.parquet`` for each vocabulary, and the folders ``train``, ….
         columns: which to number -> the name of its vocabulary. Columns may share one.
         min_count: rarer values have no id of their own.
+        extend: a vocabulary's name -> the file of an earlier one, whose values keep their ids; new ones come after.
         overwrite: replace what ``destination`` holds.
 
     Returns:
-        ``output``, ``rows`` (by split), ``vocabularies`` (name -> values) and ``unknown`` (split -> column -> number).
+        ``output``, ``rows`` (by split), ``vocabularies`` (name -> values), ``new`` (name -> values that an extended one
+        lacked) and ``unknown`` (split -> column -> number).
 
     Raises:
         UserError: there is no such column, it holds neither strings nor integers, or a folder can't be read or written.
@@ -49,6 +57,10 @@ def index(
     # Imported late: tqdm takes a moment, and only this needs it.
     from tqdm import tqdm
 
+    before = {name: Vocabulary.load(path) for name, path in (extend or {}).items()}
+    for name in before:
+        if name not in columns.values():
+            raise UserError(f"no column has the vocabulary {name!r}, which is to be extended: name it with --column")
     parts = {name: Source.open(source, name, []) for name in splits(source) or ("train",)}
     if "train" not in parts:
         raise UserError(f"{source}: no train split, whose values are numbered; it has {', '.join(parts)}")
@@ -58,6 +70,7 @@ def index(
     total = parts["train"].rows + sum(part.rows for part in parts.values())
     with staged(destination, overwrite=overwrite) as folder, tqdm(total=total, unit=" rows", delay=SHOWN_AFTER) as bar:
         vocabularies = _count(parts["train"], columns, min_count, bar)
+        vocabularies |= {name: old.extended(vocabularies[name]) for name, old in before.items()}
         for name, vocabulary in vocabularies.items():
             vocabulary.save(folder / f"{name}.parquet")
         encode = {column: vocabularies[name] for column, name in columns.items()}
@@ -66,6 +79,7 @@ def index(
         "output": str(destination),
         "rows": {name: part.rows for name, part in parts.items()},
         "vocabularies": {name: len(vocabulary) for name, vocabulary in vocabularies.items()},
+        "new": {name: len(vocabularies[name]) - len(old) for name, old in before.items()},
         "unknown": found,
     }
 

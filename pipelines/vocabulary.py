@@ -78,6 +78,28 @@ class Vocabulary:
         places = np.asarray(ids) - 1
         return self.values.take(pa.array(places, mask=(places < 0) | (places >= len(self))))
 
+    def extended(self, more: Vocabulary) -> Vocabulary:
+        """This one's values under their numbers, then those that only ``more`` has, in its order; counts are summed.
+
+        Raises:
+            UserError: one holds strings and the other integers.
+        """
+        if more.values.type != self.values.type:
+            raise UserError(f"a vocabulary of {_sort(self.values)} can't be extended with {_sort(more.values)}")
+        places = pc.index_in(more.values, value_set=self.values)
+        counts = np.asarray(self.counts).copy()
+        known = np.asarray(places.is_valid())
+        counts[np.asarray(places.drop_null())] += np.asarray(more.counts)[known]
+        new = pc.invert(places.is_valid())
+        return Vocabulary(
+            pa.concat_arrays([self.values, more.values.filter(new)]),
+            pa.concat_arrays([pa.array(counts), more.counts.filter(new)]),
+        )
+
+    def extends(self, other: Vocabulary) -> bool:
+        """Whether it numbers all of the other's values alike; it may have more."""
+        return len(self) >= len(other) and bool(self.values.slice(0, len(other)).equals(other.values))
+
     @property
     def table(self) -> pa.Table:
         """The columns ``id``, ``value`` and ``count``."""

@@ -16,8 +16,6 @@ from saccade.cluster.cli.examples import examples
 from saccade.cluster.cli.output import json_option, print_json, print_table, quiet_stdout
 from saccade.pipelines.errors import UserError
 
-WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
-
 
 @click.command(
     epilog=examples(
@@ -50,6 +48,7 @@ def write(checkpoint: Path, output: Path, force: bool) -> dict[str, Any]:
         UserError: ``output`` is taken or can't be written to, or the checkpoint is damaged.
     """
     from saccade.cluster.training.trained import FACTS, kept_with
+    from saccade.models.exported import DESCRIPTION, ITEMS, WEIGHTS
     from saccade.pipelines.checkpoint.reader import CheckpointReader
 
     if not force and (output / DESCRIPTION).exists():
@@ -66,6 +65,7 @@ def write(checkpoint: Path, output: Path, force: bool) -> dict[str, Any]:
         "step": reader.manifest.step,
         "task": reader.manifest.job.get("task"),
         "job": reader.manifest.job,
+        "engine": dict(reader.manifest.engine),
         "tables": {
             name: {"rows": table.rows, "dim": table.dim, "features": list(table.features)}
             for name, table in reader.manifest.tables.items()
@@ -76,23 +76,32 @@ def write(checkpoint: Path, output: Path, force: bool) -> dict[str, Any]:
         },
     }
     files: list[Path] = []
+    items: list[Any] | None = None
     if kept := kept_with(checkpoint):
         facts, artifacts = kept
         description |= _how_to_build(reader.manifest.job, facts, artifacts)
         files = sorted(file for file in artifacts.glob("*") if file.name != FACTS)
+        items = _item_names(reader.manifest.job, artifacts)
     try:
-        _write_files(output, tensors, description, files)
+        _write_files(output, tensors, description, files, items)
     except OSError as error:
         raise UserError(f"can't write to {output} ({error.strerror or error}): mend that or choose another") from None
     count = sum(tensor.numel() for tensor in tensors.values())
-    names = [WEIGHTS, DESCRIPTION, *(file.name for file in files)]
+    names = [WEIGHTS, DESCRIPTION, *([ITEMS] if items is not None else []), *(file.name for file in files)]
     return {"checkpoint": str(checkpoint), "output": str(output), "parameters": count, "files": ", ".join(names)}
 
 
-def _write_files(output: Path, tensors: dict[str, Any], description: dict[str, Any], artifacts: list[Path]) -> None:
+def _write_files(
+    output: Path,
+    tensors: dict[str, Any],
+    description: dict[str, Any],
+    artifacts: list[Path],
+    items: list[Any] | None,
+) -> None:
     """Put the files into ``output`` under other names first, so that none is ever there in part; model.json is last."""
     from safetensors import SafetensorError
 
+    from saccade.models.exported import DESCRIPTION, ITEMS, WEIGHTS
     from saccade.pipelines.checkpoint.share import save_readable
     from saccade.pipelines.records.record import write_json
 
@@ -107,6 +116,10 @@ def _write_files(output: Path, tensors: dict[str, Any], description: dict[str, A
         save_readable(tensors, place(WEIGHTS))
         for file in artifacts:
             shutil.copyfile(file, place(file.name))
+        if items is None:
+            (output / ITEMS).unlink(missing_ok=True)  # of an earlier export
+        else:
+            write_json(place(ITEMS), items)
         (output / DESCRIPTION).unlink(missing_ok=True)
         for path in unfinished:
             path.rename(path.with_name(path.name.removeprefix(".").removesuffix(".writing")))
@@ -137,6 +150,19 @@ def _how_to_build(job: Mapping[str, Any], facts: Mapping[str, Any], artifacts: P
         build = partial(build.func, **{**build.keywords, "features": partial(LogMel, **settings)})
     plugins = dict.fromkeys(part.cls.__module__ for part in plugin_parts(parsed.model))
     return {"facts": facts, "network": _call(build), "plugins": list(plugins)}
+
+
+def _item_names(job: Mapping[str, Any], artifacts: Path) -> list[Any] | None:
+    """What the ids 1, 2, … of a next-item model stand for; None where the data have ids, or a hash made them."""
+    from saccade.cluster.job import NextItemJob, parse_job
+    from saccade.cluster.training.transforms import load_transforms
+
+    parsed = parse_job(dict(job))
+    if not isinstance(parsed, NextItemJob):
+        return None
+    found = load_transforms(parsed, artifacts).vocabulary(parsed.data.history)
+    names: list[Any] | None = None if found is None else found[0].values.to_pylist()
+    return names
 
 
 def _call(value: Any) -> Any:

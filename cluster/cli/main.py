@@ -63,6 +63,7 @@ app = LazyGroup(
         "train": Lazy(f"{CLI}.train", "train", "Train a job, or resume its run."),
         "evaluate": Lazy(f"{CLI}.evaluate", "evaluate", "Measure a trained run on a split of its data."),
         "predict": Lazy(f"{CLI}.predict", "predict", "Apply a trained run to new rows."),
+        "recommend": Lazy(f"{CLI}.recommend", "recommend", "Recommend items for histories, with scores."),
         "explain": Lazy(f"{CLI}.explain", "explain", "Show where a trained run's attention looks."),
         "report": Lazy(f"{CLI}.report", "report", "Write a run's report: one HTML page, or a W&B report."),
         "job": job,

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from saccade.cluster.cli.examples import examples
+from saccade.cluster.cli.model_path import trained_model
 from saccade.cluster.cli.output import json_option, print_json, print_table, quiet_stdout
-from saccade.cluster.cli.run_folder import existing_run
 
 
 @click.command(
@@ -26,14 +26,16 @@ from saccade.cluster.cli.run_folder import existing_run
 def predict(run: Path, data: str, output: Path, top_k: int, as_json: bool) -> None:
     """Apply a trained run to new rows.
 
-    RUN is the run's folder, of which the best checkpoint is used, or the folder of a checkpoint. Writes one row for
-    each row of the data, with the best answers and their scores. A row without any history to go by is left out.
+    RUN is the run's folder, of which the best checkpoint is used, or the folder of a checkpoint or of an export.
+    Writes one row for each row of the data, with the best answers and their scores. A row without any history to go by
+    is left out. `saccade recommend` has more to choose from for models that recommend items.
     """
     with quiet_stdout(as_json):
-        folder = run if (run / "manifest.json").is_file() else existing_run(run)
-        from saccade.cluster.training.predict import predict as apply
+        folder = trained_model(run)
+        from saccade.cluster.using.apply import answer
+        from saccade.cluster.using.request import Request
 
-        result = apply(folder, data, output, top_k)
+        result = answer(Request(str(folder), data, top_k), output) | {"run": str(run)}
     if as_json:
         print_json(result)
     else:

@@ -131,8 +131,8 @@ class Lookup(OneColumn):
     min_count: int = Field(default=1, ge=1)
     """Rarer values are unknown (only where the vocabulary is made from the training rows)."""
 
-    unknown: Literal["zero", "error"] = "zero"
-    """What becomes of a value that the vocabulary doesn't have."""
+    unknown: Literal["zero", "drop", "error"] = "zero"
+    """What becomes of a value that the vocabulary doesn't have; drop leaves it out of its list."""
 
     first: Literal[0, 1] = 1
     """The first value's id; 0 for labels, which have none for unknown values."""

@@ -56,6 +56,9 @@ def fit_transforms(job: Job, artifacts: Path, before: Path | None = None) -> Cha
         for file in [before / DEFINITIONS, *(before / _file(*each) for each in enumerate(transforms))]:
             if file.exists():
                 shutil.copyfile(file, artifacts / file.name)
+        for place, each in enumerate(transforms):
+            if isinstance(each, sections.Lookup) and each.file is not None:
+                _grow(place, each, each.file, artifacts)
         return load_transforms(job, artifacts)
     if not transforms:
         return Chain(())
@@ -102,6 +105,27 @@ def load_transforms(job: Job, artifacts: Path) -> Chain:
             raise UserError(f"{file} is missing, and {step_name(place, each)} was fitted: restore the file")
         steps.append(Step(step_name(place, each), _build(each, state)))
     return Chain(tuple(steps))
+
+
+def _grow(place: int, transform: sections.Lookup, file: str, artifacts: Path) -> None:
+    """Take a vocabulary that numbers more values than the kept one; the file may also be gone, its content is kept.
+
+    Raises:
+        UserError: it numbers values otherwise, so that rows of a table would change their meaning.
+    """
+    kept = artifacts / _file(place, transform)
+    try:
+        new = Vocabulary.load(file)
+    except UserError:
+        return
+    old = Vocabulary.load(kept)
+    if not (new.extends(old) or old.extends(new)):
+        raise UserError(
+            f"{step_name(place, transform)}: {file} numbers values otherwise than the vocabulary that the model was "
+            f"trained with: extend that one with `saccade data index … --extend {kept.name}`, or train a new run"
+        )
+    if len(new) > len(old):
+        new.save(kept)
 
 
 def conditions(job: Job) -> Sequence[Condition]:

@@ -11,7 +11,7 @@ from saccade.models.attention.choice import PLAIN, AttentionChoice
 from saccade.models.attention.masks.mask import Mask
 from saccade.models.dropout import Dropout
 from saccade.models.feed_forward import Activation, FeedForward
-from saccade.models.jagged import Jagged
+from saccade.models.jagged import Jagged, last_tokens
 from saccade.models.registry import register
 
 
@@ -74,3 +74,14 @@ class AttentionBlock(nn.Module):
             return tokens.with_values(values + self.dropout(self.mlp(self.mlp_norm(values))))
         values = self.attention_norm(values + self.dropout(self.attention(tokens, cache=cache)))
         return tokens.with_values(self.mlp_norm(values + self.dropout(self.mlp(values))))
+
+    def last(self, tokens: Jagged) -> Tensor:
+        """[T, D] -> [N, D]: what ``forward`` gives at the last token of each of N examples that aren't empty."""
+        values: Tensor = tokens.values[last_tokens(tokens.layout)]
+        if self.pre:
+            values = values + self.dropout(self.attention.last(tokens.with_values(self.attention_norm(tokens.values))))
+            whole: Tensor = values + self.dropout(self.mlp(self.mlp_norm(values)))
+            return whole
+        values = self.attention_norm(values + self.dropout(self.attention.last(tokens)))
+        normed: Tensor = self.mlp_norm(values + self.dropout(self.mlp(values)))
+        return normed

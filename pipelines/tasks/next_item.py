@@ -12,6 +12,7 @@ from saccade.models.table import Table
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.collective import Collective
 from saccade.pipelines.examples import Examples, Values
+from saccade.pipelines.metrics.top_k import top_k as best
 from saccade.pipelines.parquet.schema import Column
 from saccade.pipelines.runs import Runs
 from saccade.pipelines.shard import TableShard
@@ -152,11 +153,31 @@ class NextItem:
         self, output: Tensor, batch: Batch, shards: Callable[[str], Sequence[TableShard]], top_k: int
     ) -> dict[str, Tensor]:
         """``items`` and ``scores`` [N, top_k]: the best items that are not in the row's history, best first."""
+        return self.recommend(output, batch, shards, top_k)
+
+    def recommend(
+        self,
+        output: Tensor,
+        batch: Batch,
+        shards: Callable[[str], Sequence[TableShard]],
+        top_k: int,
+        *,
+        keep_seen: bool = False,
+        allowed: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """See :class:`saccade.pipelines.inference.recommends.Recommends`."""
         seen = batch.inputs["seen"]
         assert isinstance(seen, Jagged)
-        (items,) = shards("items")
-        scores = output.float() @ items.weight.float().T
-        scores[seen.layout.example, seen.values] = float("-inf")
-        scores[:, 0] = float("-inf")
-        best = scores.topk(min(top_k, self.items - 1), dim=1)
-        return {"items": best.indices, "scores": best.values}
+        hidden = Jagged(seen.values[:0], Layout(torch.zeros_like(seen.layout.lengths))) if keep_seen else seen
+        chosen = None
+        if allowed is not None:
+            chosen = torch.zeros(self.items, dtype=torch.bool)
+            chosen[allowed] = True
+        most, table = min(top_k, self.items - 1), shards("items")
+        ids, scores = best(output, most, hidden, table, self.items, Collective(), padding_rows=1, allowed=chosen)
+        return {"items": ids, "scores": scores}
+
+    def score(self, output: Tensor, items: Tensor, shards: Callable[[str], Sequence[TableShard]]) -> Tensor:
+        """See :class:`saccade.pipelines.inference.recommends.Recommends`."""
+        (table,) = shards("items")
+        return output.float() @ table.weight[items].float().T

@@ -113,6 +113,8 @@ class RankedEvaluation:
         shards, example = self.shards("items"), relevant.layout.example
         rows = batch.rows.to(output.device)[example]
         ranks = rank_relevant(output, relevant, seen, shards, self.items, self.collective, padding_rows=1)
+        # What the vocabulary doesn't have is never recommended, so it is missed: its row's score isn't its own.
+        ranks = ranks.where(relevant.values.to(ranks.device) > 0, self.items)
         slices = {}
         if "history_length" in self.measures.sliced:
             edges = torch.tensor(LENGTHS, device=output.device)

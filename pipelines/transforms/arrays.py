@@ -32,6 +32,14 @@ def lists(offsets: npt.NDArray[np.int64], values: pa.Array, like: pa.Array) -> p
     return pa.LargeListArray.from_arrays(pa.array(offsets), values, mask=mask)
 
 
+def keep(array: pa.Array, values: pa.Array, kept: npt.NDArray[np.bool_]) -> pa.Array:
+    """The lists of ``array`` with those of ``values``, which take the places of its own, that are kept."""
+    lengths = lengths_of(array)
+    row = np.repeat(np.arange(len(lengths)), lengths)[kept]
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.bincount(row, minlength=len(lengths)))])
+    return lists(offsets.astype(np.int64), values.filter(pa.array(kept)), array)
+
+
 def leaves(array: pa.Array) -> tuple[pa.Array, Callable[[pa.Array], pa.Array]]:
     """The values in lists of any depth, and how to put others in their places.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.transforms.arrays import leaves
+from saccade.pipelines.parquet.schema import is_list
+from saccade.pipelines.transforms.arrays import keep, leaves
 from saccade.pipelines.transforms.one_column import OneColumn
 from saccade.pipelines.vocabulary import Counts, Vocabulary
 
@@ -18,7 +20,7 @@ class Lookup(OneColumn):
     """The number that a vocabulary gives a value.
 
     Takes strings (of any encoding) or integers, flat or in lists, and gives int64: the vocabulary's values count from
-    ``first``, what it doesn't have is 0 or an error. Nulls stay null.
+    ``first``, what it doesn't have is 0, left out of its list, or an error. Nulls stay null.
 
     Attributes:
         vocabulary: the values.
@@ -42,9 +44,14 @@ class Lookup(OneColumn):
         if self.unknown == "error" and (row := pc.index(ids, 0).as_py()) >= 0:
             raise UserError(
                 f"the value {values[row].as_py()!r} isn't in the vocabulary of {len(self.vocabulary)}: "
-                "set unknown to zero, or make the vocabulary from data that have it"
+                "set unknown to zero or drop, or make the vocabulary from data that have it"
             )
-        return (rebuild(ids if self.first == 1 else pc.subtract(ids, 1)),)
+        numbered = ids if self.first == 1 else pc.subtract(ids, 1)
+        if self.unknown == "drop":
+            if not is_list(columns[0].type) or is_list(columns[0].type.value_type):
+                raise UserError(f"unknown=drop leaves values out of lists, but it has type {columns[0].type}")
+            return (keep(columns[0], numbered, np.asarray(pc.fill_null(pc.not_equal(ids, 0), True))),)
+        return (rebuild(numbered),)
 
 
 class LookupFit:

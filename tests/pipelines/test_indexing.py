@@ -38,6 +38,7 @@ def test_columns_share_a_vocabulary(shop: Path, tmp_path: Path) -> None:
         "output": str(tmp_path / "out"),
         "rows": {"train": 5, "valid": 1},
         "vocabularies": {"items": 4},
+        "new": {},
         "unknown": {"train": {"history": 0, "next": 0}, "valid": {"history": 2, "next": 1}},
     }
     vocabulary = Vocabulary.load(tmp_path / "out" / "items.parquet")
@@ -84,3 +85,33 @@ def test_mistakes_leave_nothing_behind(shop: Path, tmp_path: Path) -> None:
     (shop / "train").rename(shop / "test")
     with pytest.raises(UserError, match="no train split, whose values are numbered; it has valid, test"):
         index(str(shop), tmp_path / "out", {"history": "v"})
+
+
+def test_an_extended_vocabulary_keeps_its_numbers(shop: Path, tmp_path: Path) -> None:
+    index(str(shop), tmp_path / "old", {"history": "items"})
+    old = Vocabulary.load(tmp_path / "old" / "items.parquet")
+    write(tmp_path / "newer.parquet", {"history": [["new", "a"], ["newer", "new", "b", "b"]]})
+    file = tmp_path / "old" / "items.parquet"
+    result = index(str(tmp_path / "newer.parquet"), tmp_path / "new", {"history": "items"}, extend={"items": file})
+    new = Vocabulary.load(tmp_path / "new" / "items.parquet")
+    assert new.extends(old)
+    assert not old.extends(new)
+    assert result["new"] == {"items": 2}
+    assert new.values.to_pylist() == [*old.values.to_pylist(), "new", "newer"]
+    added = dict(zip(new.values.to_pylist(), new.counts.to_pylist(), strict=True))
+    before = dict(zip(old.values.to_pylist(), old.counts.to_pylist(), strict=True))
+    assert added == {**before, "a": before["a"] + 1, "b": before["b"] + 2, "new": 2, "newer": 1}
+    ids = pq.read_table(tmp_path / "new" / "train")["history"].to_pylist()
+    names = new.values.to_pylist()
+    assert [[names[i - 1] for i in row] for row in ids] == [["new", "a"], ["newer", "new", "b", "b"]]
+
+
+def test_mistakes_with_an_extended_vocabulary(shop: Path, tmp_path: Path) -> None:
+    index(str(shop), tmp_path / "old", {"history": "items"})
+    file = tmp_path / "old" / "items.parquet"
+    with pytest.raises(UserError, match="no column has the vocabulary 'things', which is to be extended"):
+        index(str(shop), tmp_path / "new", {"history": "items"}, extend={"things": file})
+    with pytest.raises(UserError, match="a vocabulary of strings can't be extended with integers"):
+        index(str(shop), tmp_path / "new", {"n": "items"}, extend={"items": file})
+    with pytest.raises(UserError, match="can't be read"):
+        index(str(shop), tmp_path / "new", {"history": "items"}, extend={"items": tmp_path / "none"})

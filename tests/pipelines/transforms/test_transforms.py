@@ -249,3 +249,14 @@ def test_time_deltas_of_moments_and_floats() -> None:
 def test_types_that_are_not_taken(transform: Transform, array: pa.Array) -> None:
     with pytest.raises(UserError, match=r"needed, but|ids must fit 64 bits"):
         transform(array)
+
+
+def test_unknown_values_are_left_out_of_lists() -> None:
+    lookup = Lookup("x", "y", Vocabulary.build([pa.array(["a", "b"])]), unknown="drop")
+    rows = pa.array([["a", "z", "b"], ["z"], None, [], ["b", None, "y"]])
+    for array in (rows, rows.cast(pa.large_list(pa.string())), pa.concat_arrays([rows, rows]).slice(5)):
+        assert lookup(array)[0].to_pylist() == [[1, 2], [], None, [], [2, None]]
+    assert lookup(rows[:0])[0].to_pylist() == []
+    for wrong in (pa.array(["a", "z"]), pa.array([[["a"]]])):
+        with pytest.raises(UserError, match="unknown=drop leaves values out of lists, but it has type"):
+            lookup(wrong)

@@ -1,0 +1,1 @@
+"""Using a trained next-item model: histories in, items and scores out."""

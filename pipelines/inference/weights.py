@@ -1,0 +1,83 @@
+"""A trained model's weights in plain torch, to look outputs up with; nothing here trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from saccade.models.attention.attention import Attention
+from saccade.models.attention.backends.choose import AUTO
+from saccade.models.jagged import Layout
+from saccade.models.scheduled import set_step
+from saccade.pipelines.batch import Batch
+from saccade.pipelines.errors import UserError
+from saccade.pipelines.inference.recommends import Recommends
+from saccade.pipelines.shard import TableShard
+from saccade.pipelines.task import Task
+
+
+class Weights:
+    """Whole tables and the network in evaluation, in float32 and without optimizer state.
+
+    Reading them changes nothing, so any number of threads may.
+
+    Args:
+        task: whose they are.
+        network: its tensors by name.
+        tables: [rows, dim] by name.
+        step: optimizer steps that they have taken, for parts that change as training goes on.
+        device: where to compute.
+
+    Raises:
+        UserError: they are of another model.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        network: Mapping[str, Tensor],
+        tables: Mapping[str, Tensor],
+        step: int,
+        device: torch.device,
+    ) -> None:
+        self.task, self.device = task, device
+        with torch.random.fork_rng(devices=[]):  # a network is drawn before its weights are loaded
+            self.network: nn.Module = task.network().eval()
+        try:
+            self.network.load_state_dict(dict(network))
+        except RuntimeError as error:
+            raise UserError(f"these weights are of another model: {str(error).splitlines()[-1].strip()}") from None
+        self.network.to(device).requires_grad_(False)
+        set_step(self.network, step)
+        for module in self.network.modules():
+            if isinstance(module, Attention):  # what computed it in training may be of another machine
+                module.backend = AUTO
+        self.tables: dict[str, Tensor] = {}
+        for table in task.tables:
+            weight = tables[table.name]
+            if tuple(weight.shape) != (table.rows, table.dim):
+                found, wanted = (" x ".join(map(str, shape)) for shape in (weight.shape, (table.rows, table.dim)))
+                raise UserError(f"these weights are of another model: table {table.name} is {found}, not {wanted}")
+            self.tables[table.name] = weight.to(device, torch.float32)
+
+    @torch.inference_mode()
+    def __call__(self, batch: Batch) -> Tensor:
+        """The network's output for a batch."""
+        batch = batch.to(self.device)
+        layout = batch.inputs.get("layout")
+        if isinstance(self.task, Recommends) and isinstance(layout, Layout):
+            batch = replace(batch, inputs={**batch.inputs, "layout": layout.for_last()})
+        embeddings = {
+            feature: self.tables[table.name][batch.lookups[feature]]
+            for table in self.task.tables
+            for feature in table.features
+        }
+        return self.task.forward(self.network, embeddings, batch)
+
+    def shards(self, table: str) -> Sequence[TableShard]:
+        """A table as the one shard that it is."""
+        weight = self.tables[table]
+        return [TableShard(table, (0, weight.shape[0]), (0, weight.shape[1]), weight, {})]
