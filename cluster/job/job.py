@@ -14,15 +14,8 @@ from saccade.cluster.job.data import Data, NextItemData, SpeechClassificationDat
 from saccade.cluster.job.engine import Engine
 from saccade.cluster.job.evaluate import ClassificationEvaluate, Evaluate, NextItemEvaluate
 from saccade.cluster.job.loss import CrossEntropy, NextItemLoss, SampledSoftmax
-from saccade.cluster.job.model import (
-    Network,
-    NextItemModel,
-    SasRec,
-    SpeechEncoder,
-    SpeechModel,
-    TextEncoder,
-    TextModel,
-)
+from saccade.cluster.job.model import Model, SasRec, SpeechEncoder, SpeechModel, TextEncoder, TextModel
+from saccade.cluster.job.next_item_models import NextItemModel
 from saccade.cluster.job.optimizer import Optimizer
 from saccade.cluster.job.run import Run
 from saccade.cluster.job.section import Section
@@ -51,7 +44,7 @@ class Job(Section):
     """Python modules to import, of the working directory or installed: they register the parts that the job names."""
 
     data: Data
-    model: Network
+    model: Model
     tables: Section
     loss: Section
     optimizer: Optimizer = Optimizer()
