@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag
 
 from saccade.cluster.job.attention import Part
-from saccade.cluster.job.model import PLUGIN, LearnedModel, Model, Network, PluginModel, SasRec, SasRecAttention, choosing
+from saccade.cluster.job.model import (
+    PLUGIN,
+    LearnedModel,
+    Model,
+    Network,
+    PluginModel,
+    SasRec,
+    SasRecAttention,
+    choosing,
+)
 
 
 class Hstu(Network):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob
 from saccade.cluster.job.attention import Attention
 from saccade.cluster.job.data import Data
-from saccade.cluster.job.model import Network, PluginModel
+from saccade.cluster.job.model import LearnedModel, Network, PluginModel
 from saccade.cluster.job.next_item_models import Counted
 from saccade.cluster.parts.choose import plugin_parts
 from saccade.cluster.parts.use import use_plugins
@@ -134,13 +134,16 @@ def _try(job: Job, build: partial[Any]) -> None:
         examples = _examples(job)
         output = network(examples)
     except ValueError as error:
-        raise UserError(f"{key}: {model.name} can't compute a batch of {job.task}: {error}") from None
+        timeless = isinstance(job, NextItemJob) and job.data.times is None and "needs every token's time" in str(error)
+        hint = " (data.times names the column that has them)" if timeless else ""
+        raise UserError(f"{key}: {model.name} can't compute a batch of {job.task}: {error}{hint}") from None
     except Exception as error:
         if not _on_cpu(job):
             return  # a part may be made for CUDA
         parts = plugin_parts(model)
         where = say(error, parts[0].cls.__module__ if parts else "saccade.models")
         raise UserError(f"{key}: {model.name} can't compute a batch of {job.task}: {where}") from None
+    assert isinstance(model, LearnedModel)
     wanted = (examples.layout.total, model.dim) if isinstance(job, NextItemJob) else (len(examples), CLASSES)
     if not isinstance(output, Tensor) or output.shape != wanted:
         shape = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
@@ -155,8 +158,11 @@ def _examples(job: Job) -> Jagged:
         features = log_mel(job.data)
         lengths = torch.tensor([features.samples(min(most, 8)), features.samples(1)])
         return Jagged(torch.rand(int(lengths.sum())) - 0.5, Layout(lengths))
+    assert isinstance(job.model, LearnedModel)
     lengths = torch.tensor([min(most, 5), 1])
-    return Jagged(torch.randn(int(lengths.sum()), job.model.dim), Layout(lengths))
+    total = int(lengths.sum())
+    time = torch.arange(total) if isinstance(job, NextItemJob) and job.data.times else None
+    return Jagged(torch.randn(total, job.model.dim), Layout(lengths, time=time))
 
 
 def _on_cpu(job: Job) -> bool:

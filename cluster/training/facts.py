@@ -9,6 +9,9 @@ from typing import Any
 import torch
 
 from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob, TextClassificationJob
+from saccade.cluster.training.beside import beside, check_beside, count_features
+from saccade.cluster.training.next_item import needs_counts
+from saccade.cluster.training.popularity import COUNTS, count_items, save_counts
 from saccade.cluster.training.sources import has_split, open_source
 from saccade.cluster.training.transforms import fit_transforms
 from saccade.models.jagged import Jagged
@@ -45,7 +48,7 @@ def gather_facts(job: Job, artifacts: Path, before: Path | None = None) -> dict[
     """
     transforms = fit_transforms(job, artifacts, before)
     if isinstance(job, NextItemJob):
-        return _next_item(job, transforms)
+        return _next_item(job, transforms, artifacts, before)
     if isinstance(job, TextClassificationJob | SpeechClassificationJob):
         source = open_source(job, "train", _labelled(job), transforms)
         facts = {"labels": list(_labels(source, job.data.label, transforms))}
@@ -72,6 +75,8 @@ def check_split(job: Job, split: Split, facts: dict[str, Any], transforms: Chain
     if isinstance(job, NextItemJob):
         source = open_source(job, split, [Column(job.data.history, "integers")], transforms)
         check_items(source, job.data.history, facts["items"], transforms)
+        if len(columns := beside(job)) > 1:
+            check_beside(job, open_source(job, split, columns, transforms), facts, transforms)
     elif isinstance(job, TextClassificationJob | SpeechClassificationJob):
         source = open_source(job, split, _labelled(job), transforms)
         check_labels(source, job.data.label, tuple(facts["labels"]))
@@ -108,7 +113,7 @@ def _labels(source: Source, column: str, transforms: Chain) -> tuple[str, ...]:
     return names
 
 
-def _next_item(job: NextItemJob, transforms: Chain) -> dict[str, Any]:
+def _next_item(job: NextItemJob, transforms: Chain, artifacts: Path, before: Path | None) -> dict[str, Any]:
     source = open_source(job, "train", [Column(job.data.history, "integers")], transforms)
     given = job.tables.items.rows
     rows = transforms.ids(job.data.history) if given == "auto" else given
@@ -121,7 +126,17 @@ def _next_item(job: NextItemJob, transforms: Chain) -> dict[str, Any]:
             f"{job.data.path}: no history in column {job.data.history!r} has {SHORTEST} items or more; leave-one-out "
             "holds the last two out, and training needs two besides: use longer histories"
         )
-    return {"items": max(rows, 2)}
+    facts: dict[str, Any] = {"items": max(rows, 2)}
+    if len(columns := beside(job)) > 1:
+        aligned = open_source(job, "train", columns, transforms)
+        facts |= count_features(job, aligned, transforms)
+        check_beside(job, aligned, facts, transforms)
+    if needs_counts(job):
+        if before is not None and (before / COUNTS).exists():
+            shutil.copyfile(before / COUNTS, artifacts / COUNTS)
+        else:
+            save_counts(count_items(source, job.data.history, facts["items"]), artifacts)
+    return facts
 
 
 def _has_history(source: Source, column: str) -> bool:

@@ -10,7 +10,7 @@ HSTU_BLOCK = Choice.of("hstu")
 
 
 class HSTURecommender(SASRec):
-    """The next item by hierarchical sequential transduction units ("Actions Speak Louder than Words", Zhai et al. 2024).
+    """The next item by sequential transduction units ("Actions Speak Louder than Words", Zhai et al. 2024).
 
     Items and learned positions go in as in SASRec; each block adds a bias for how far two items are apart in places
     and, where the block has ``time_buckets`` and the batch's layout times, in time.
