@@ -9,7 +9,9 @@ from typing import Any
 import torch
 
 from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob, TextClassificationJob
+from saccade.cluster.job.next_item_models import Counted
 from saccade.cluster.training.beside import beside, check_beside, count_features
+from saccade.cluster.training.counting import count
 from saccade.cluster.training.next_item import needs_counts
 from saccade.cluster.training.popularity import COUNTS, count_items, save_counts
 from saccade.cluster.training.sources import has_split, open_source
@@ -131,11 +133,13 @@ def _next_item(job: NextItemJob, transforms: Chain, artifacts: Path, before: Pat
         aligned = open_source(job, "train", columns, transforms)
         facts |= count_features(job, aligned, transforms)
         check_beside(job, aligned, facts, transforms)
-    if needs_counts(job):
+    if needs_counts(job) and not isinstance(job.model, Counted):
         if before is not None and (before / COUNTS).exists():
             shutil.copyfile(before / COUNTS, artifacts / COUNTS)
         else:
             save_counts(count_items(source, job.data.history, facts["items"]), artifacts)
+    if isinstance(job.model, Counted):
+        count(job, source, facts["items"], artifacts)
     return facts
 
 

@@ -14,18 +14,23 @@ import torch
 from tqdm import tqdm
 
 from saccade.cluster.job import Job, NextItemJob
+from saccade.cluster.job.next_item_models import Counted
 from saccade.cluster.parts.check import check_parts
+from saccade.cluster.training.beside import beside, check_beside
+from saccade.cluster.training.counting import counted_engine
 from saccade.cluster.training.engines import choose_device, make_engine
 from saccade.cluster.training.facts import check_items
 from saccade.cluster.training.tasks import make_task
-from saccade.cluster.training.trained import find_trained
+from saccade.cluster.training.trained import Trained, find_trained
 from saccade.cluster.training.transforms import load_transforms
 from saccade.pipelines.checkpoint.reader import CheckpointReader
+from saccade.pipelines.engines.engine import Engine
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.order.reader import Reader
 from saccade.pipelines.parquet.batches import record_batches
 from saccade.pipelines.parquet.files import splits
 from saccade.pipelines.parquet.source import Source
+from saccade.pipelines.task import Task
 from saccade.pipelines.transforms.arrays import canonical
 from saccade.pipelines.vocabulary import Vocabulary
 
@@ -54,13 +59,14 @@ def predict(path: Path, data: str, output: Path, top_k: int) -> dict[str, Any]:
     job, facts = trained.job, trained.facts
     check_parts(job, trained.run)
     task, transforms = make_task(job, facts, trained.artifacts), load_transforms(job, trained.artifacts)
-    engine = make_engine(job, task, choose_device(job))
-    engine.load(CheckpointReader(trained.checkpoint))
+    engine = _engine(trained, task)
     split = next((name for name in ("predict", "test", "train") if name in splits(data)), None)
     columns = [column for column in task.columns if column.name != getattr(job.data, "label", None)]
     source = Source.open(data, split, columns, prepare=transforms.making(column.name for column in columns))
     if isinstance(job, NextItemJob):
         check_items(source, job.data.history, facts["items"], transforms)
+        if len(beside(job)) > 1:
+            check_beside(job, source, dict(facts), transforms)
     reader = Reader(
         source,
         task,
@@ -98,6 +104,16 @@ def predict(path: Path, data: str, output: Path, top_k: int) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "rows_per_second": round(count / seconds, 1),
     }
+
+
+def _engine(trained: Trained, task: Task) -> Engine:
+    """The model, ready to evaluate."""
+    job = trained.job
+    if isinstance(job, NextItemJob) and isinstance(job.model, Counted):
+        return counted_engine(job, trained.facts["items"], trained.artifacts)
+    engine = make_engine(job, task, choose_device(job))
+    engine.load(CheckpointReader(trained.checkpoint))
+    return engine
 
 
 def _users(job: Job, data: str, split: str | None) -> tuple[str, pa.Array] | None:
