@@ -40,7 +40,9 @@ class ItemKNN(nn.Module):
         pairs = torch.stack((histories.values, histories.layout.example)).unique(dim=1)
         pairs = pairs[:, pairs[0] > 0]
         shape = (items, len(histories))
-        met = torch.sparse_coo_tensor(pairs, torch.ones(pairs.shape[1]), shape, is_coalesced=True)
+        met = torch.sparse_coo_tensor(
+            pairs, torch.ones(pairs.shape[1]), shape, is_coalesced=True, check_invariants=True
+        )
         counts = torch.bincount(pairs[0], minlength=items).float()
         step = max(1, CELLS // max(items, len(histories), 1))
         for first in range(0, items, step):

@@ -17,8 +17,8 @@ class NextToken:
         """All items but the last are tokens, all but the first are wanted."""
         lengths = (layout.lengths - 1).clamp(min=0)
         tokens = Layout(lengths)
-        # Each history has one item more than it has tokens.
-        source = torch.arange(tokens.total) + tokens.example
+        shift = layout.host_offsets[:-1] - tokens.host_offsets[:-1]  # a token fewer for each history before
+        source = torch.arange(tokens.total) + shift[tokens.example]
         return Exercise(lengths, source, wanted=source + 1)
 
     def ask(self, layout: Layout) -> Exercise:
