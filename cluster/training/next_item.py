@@ -41,7 +41,7 @@ def make_next_item(job: NextItemJob, facts: Mapping[str, Any], artifacts: Path) 
     features = _features(job, facts, learned.dim) if learned else []
     if learned and features:
         sizes = {feature.name: feature.dim or None for feature in features}
-        build = partial(WithSideFeatures, build=build, dim=learned.dim, features=sizes, combine=job.data.combine)
+        build = partial(WithSideFeatures, network=build, dim=learned.dim, features=sizes, combine=job.data.combine)
     return NextItem(
         history=job.data.history,
         max_length=job.data.max_length,

@@ -21,7 +21,7 @@ class WithSideFeatures(nn.Module):
 
     def __init__(
         self,
-        build: Callable[[], nn.Module],
+        network: nn.Module | Callable[[], nn.Module],
         dim: int,
         features: Mapping[str, int | None],
         combine: Literal["sum", "concat"] = "sum",
@@ -29,7 +29,7 @@ class WithSideFeatures(nn.Module):
         """Make the maps and the network.
 
         Args:
-            build: the network: embedded items (Jagged [T, D]) -> [T, D].
+            network: embedded items (Jagged [T, D]) -> [T, D], or the call that makes it.
             dim: width of an item's vector.
             features: for each the width of its vectors, or None for a number, which a linear map turns into one.
             combine: how they join the item.
@@ -47,7 +47,7 @@ class WithSideFeatures(nn.Module):
         whole = dim + sum(width or dim for width in features.values())
         self.projection = nn.Linear(whole, dim) if combine == "concat" else None
         self.features = list(features)
-        self.network = build()
+        self.network = network if isinstance(network, nn.Module) else network()
 
     def forward(self, items: Jagged, features: Mapping[str, Tensor], *more: Tensor) -> Tensor:
         """What the network makes of items with their features.

@@ -7,10 +7,16 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import torch
+from safetensors.torch import load_file
 from tests.cluster.training.program import REFERENCE, mistake, read, saccade, saved
 from tests.plugins.hybrid.models import ITEMS, histories
 
 from saccade.cluster.cli.main import run
+from saccade.cluster.job import load_job
+from saccade.cluster.training.tasks import make_task
+from saccade.pipelines.parquet.source import Source
+from saccade.pipelines.seeds import generator
 
 FEATURES = "[{column: genre}, {column: tags, kind: ids, rows: 7}, {column: year, kind: number}]"
 SMALL = ("model.dim=8", "model.dropout=0.1")
@@ -79,13 +85,33 @@ def test_a_job_trains_resumes_evaluates_and_predicts(
         assert len(items) == 3
         assert not set(items) & {0, *history}
         assert max(items) < ITEMS
+    if name not in COUNTED:
+        called(capsys, "checkpoint", "export", folder, tmp_path / "exported", "--json")
+        scores = exported_scores(folder, tmp_path / "exported", data)
+        for row, (items, given) in enumerate(zip(found["items"].to_pylist(), found["scores"].to_pylist(), strict=True)):
+            assert scores[row, items].tolist() == pytest.approx(given, rel=1e-5, abs=1e-5)
+
+
+def exported_scores(folder: Path, exported: Path, data: Path) -> torch.Tensor:
+    """[rows, items] by the network that the script of docs/checkpoints.md builds from an export."""
+    text = (Path(__file__).parents[3] / "docs" / "checkpoints.md").read_text()
+    names: dict[str, Any] = {}
+    exec(text.split("<!-- A test runs this script. -->\n```python\n")[1].split("tensors = load_file")[0], names)
+    tensors = load_file(exported / "model.safetensors")
+    network = names["build"](read(exported / "model.json")["network"]).eval()
+    network.load_state_dict({key[8:]: value for key, value in tensors.items() if key.startswith("network/")})
+    task = make_task(load_job(folder / "job.yaml"), read(folder / "run.json")["facts"], folder / "artifacts")
+    rows = Source.open(str(data), None, task.columns).read(0, 120)
+    batch = task.collate(task.encode(rows, "predict"), "predict", generator(0))
+    tables = {feature: tensors[f"tables/{table.name}"] for table in task.tables for feature in table.features}
+    with torch.no_grad():
+        output = task.forward(network, {key: tables[key][ids] for key, ids in batch.lookups.items()}, batch)
+    return output @ tensors["tables/items"].T
 
 
 def test_items_are_counted_without_those_that_are_held_out(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from safetensors.torch import load_file
-
     called(capsys, "train", *job(tmp_path, data, "esasrec"), "--json")
     counts = load_file(tmp_path / "esasrec" / "artifacts" / "item_counts.safetensors")["counts"]
     met = [item for history in histories(120)["history"].to_pylist() for item in history[:-2]]
