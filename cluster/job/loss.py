@@ -41,7 +41,7 @@ class SampledSoftmax(Section):
 class BinaryCrossEntropy(Section):
     """Binary cross-entropy of the target and of negatives drawn for each position."""
 
-    name: Literal["bce"] = "bce"
+    name: Literal["bce"]
     """The loss."""
 
     negatives: int = Field(default=1, ge=1)
@@ -57,7 +57,7 @@ class BinaryCrossEntropy(Section):
 class GeneralizedBinaryCrossEntropy(Section):
     """gBCE: binary cross-entropy corrected for the overconfidence that sampling brings."""
 
-    name: Literal["gbce"] = "gbce"
+    name: Literal["gbce"]
     """The loss."""
 
     negatives: int = Field(default=256, ge=1)
@@ -70,7 +70,7 @@ class GeneralizedBinaryCrossEntropy(Section):
 class Bpr(Section):
     """BPR: the target's score is to exceed that of each of the negatives drawn for its position."""
 
-    name: Literal["bpr"] = "bpr"
+    name: Literal["bpr"]
     """The loss."""
 
     negatives: int = Field(default=1, ge=1)
@@ -86,7 +86,7 @@ class Bpr(Section):
 class InfoNce(Section):
     """InfoNCE: softmax over the target and all other targets of its micro-batch."""
 
-    name: Literal["info_nce"] = "info_nce"
+    name: Literal["info_nce"]
     """The loss."""
 
     temperature: float = Field(default=1.0, gt=0)

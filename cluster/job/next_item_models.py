@@ -22,7 +22,7 @@ from saccade.cluster.job.model import (
 class Hstu(Network):
     """Hierarchical sequential transduction units over histories: attention without a softmax, with relative biases."""
 
-    name: Literal["hstu"] = "hstu"
+    name: Literal["hstu"]
     """The architecture."""
 
     block: Part = Part(name="hstu")
@@ -35,7 +35,7 @@ class Hstu(Network):
 class Bert4Rec(Network):
     """A bidirectional encoder that learns to find hidden items of a history again."""
 
-    name: Literal["bert4rec"] = "bert4rec"
+    name: Literal["bert4rec"]
     """The architecture."""
 
     attention: SasRecAttention = SasRecAttention()
@@ -51,7 +51,7 @@ class Bert4Rec(Network):
 class Gru4Rec(LearnedModel):
     """A recurrent network over histories: the baseline without attention."""
 
-    name: Literal["gru4rec"] = "gru4rec"
+    name: Literal["gru4rec"]
     """The architecture."""
 
     hidden: int = Field(default=128, ge=1)
@@ -71,14 +71,14 @@ class Counted(Model):
 class Popularity(Counted):
     """How often an item was met in training, the same for every user: what every other model has to beat."""
 
-    name: Literal["popularity"] = "popularity"
+    name: Literal["popularity"]
     """The architecture."""
 
 
 class ItemKnn(Counted):
     """Items that were met together with a history's last ones: cosine of their co-occurrence over users."""
 
-    name: Literal["item_knn"] = "item_knn"
+    name: Literal["item_knn"]
     """The architecture."""
 
     neighbours: int = Field(default=200, ge=1)

@@ -63,7 +63,7 @@ def _label(kind: type[Section]) -> str:
     """What tells kinds of a section apart: the name that they go by."""
     if kind is PluginModel:
         return "a plug-in's"
-    return str(kind.model_fields["name"].default) if "name" in kind.model_fields else ""
+    return str(get_args(kind.model_fields["name"].annotation)[0]) if "name" in kind.model_fields else ""
 
 
 def _rows(section: type[Section], prefix: str, only: str | None = None, omit: str | None = None) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob
 from saccade.cluster.job.data import SpeechClassificationData
@@ -64,7 +64,7 @@ def network_of(job: Job, classes: int = 0) -> partial[Any]:
         )
     assert isinstance(model, PluginModel)
     sections = sections_in(type(job).model_fields["model"].annotation)
-    own = [section.model_fields["name"].default for section in sections if section is not PluginModel]
+    own = [get_args(one.model_fields["name"].annotation)[0] for one in sections if one is not PluginModel]
     found = find("model", "model.name", model.name, own)
     options = checked_options(found, "model.options", model.options)
     return partial(found.cls, **{name: known[name] for name in known if name in found.parameters}, **options)

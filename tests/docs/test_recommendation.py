@@ -23,7 +23,7 @@ EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", TEXT, flags=re.DOTALL | re.MULTILI
 def names(section: str) -> list[str]:
     """What a job may call this section."""
     kinds = sections_in(NextItemJob.model_fields[section].annotation)
-    return [kind.model_fields["name"].default for kind in kinds if kind is not PluginModel]
+    return [get_args(kind.model_fields["name"].annotation)[0] for kind in kinds if kind is not PluginModel]
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
