@@ -47,7 +47,6 @@ def network_of(job: Job, classes: int = 0) -> partial[Any]:
     if isinstance(model, SasRec):
         return partial(SASRec, **known)
     if isinstance(model, Hstu):
-        del known["hidden"]
         return partial(HSTURecommender, **known)
     if isinstance(model, Bert4Rec):
         return partial(BERT4Rec, **known)

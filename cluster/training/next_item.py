@@ -50,7 +50,7 @@ def make_next_item(job: NextItemJob, facts: Mapping[str, Any], artifacts: Path) 
         build=build,
         dim=learned.dim if learned else 1,
         standard_deviation=job.tables.items.standard_deviation,
-        loss=scored_loss(job.loss, facts["items"], artifacts),
+        loss=scored_loss(job.loss if learned else SampledSoftmax(), facts["items"], artifacts),
         ks=job.evaluate.ks,
         objective=_objective(job),
         times=job.data.times if learned else None,

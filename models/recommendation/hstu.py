@@ -21,10 +21,11 @@ class HSTURecommender(SASRec):
         dim: int,
         blocks: int,
         heads: int,
+        hidden: int,
         dropout: float,
         max_length: int,
         attention: AttentionChoice = FROM_END,
         block: Choice = HSTU_BLOCK,
     ) -> None:
-        """``attention`` gives the positions that are added to items; ``block`` is of the kind ``block``."""
-        super().__init__(dim, blocks, heads, 4 * dim, dropout, max_length, attention, block)
+        """See SASRec; ``hidden`` and all of ``attention`` but its positions are for other blocks than HSTU's."""
+        super().__init__(dim, blocks, heads, hidden, dropout, max_length, attention, block)

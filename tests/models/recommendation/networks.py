@@ -39,8 +39,8 @@ class Case:
     features: tuple[tuple[str, int | None], ...] = ()
 
 
-ENCODER: Mapping[str, Any] = {"dim": DIM, "blocks": 2, "heads": 2, "max_length": LONGEST}
-SASREC = partial(SASRec, **ENCODER, hidden=16)
+ENCODER: Mapping[str, Any] = {"dim": DIM, "blocks": 2, "heads": 2, "hidden": 16, "max_length": LONGEST}
+SASREC = partial(SASRec, **ENCODER)
 TIMED = Choice.of("hstu", buckets=8, max_distance=9, time_buckets=16)
 FEATURES = (("genre", DIM), ("year", None))
 
@@ -61,7 +61,7 @@ NETWORKS: Mapping[str, Case] = {
     "hstu": Case(partial(HSTURecommender, **ENCODER)),
     "hstu-timed": Case(partial(HSTURecommender, **ENCODER, block=TIMED), timed=True),
     "gru4rec": Case(partial(GRU4Rec, DIM, 10, 2)),
-    "bert4rec": Case(partial(BERT4Rec, **ENCODER, hidden=16), causal=False),
+    "bert4rec": Case(partial(BERT4Rec, **ENCODER), causal=False),
     "features-sum": Case(partial(with_features, "sum"), features=FEATURES),
     "features-concat": Case(partial(with_features, "concat"), features=FEATURES),
 }

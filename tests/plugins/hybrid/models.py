@@ -45,8 +45,15 @@ def histories(users: int = 300) -> pa.Table:
 SOFTMAX = ScoredLoss(8, True, sampled_softmax)
 COUNTS = torch.arange(ITEMS) % 9 + 1
 FEATURES = (Feature("genre", "id", 5, DIM, 0.1), Feature("tags", "ids", 7, DIM, 0.1), Feature("year", "number"))
-ENCODER: Mapping[str, Any] = {"dim": DIM, "blocks": 2, "heads": 2, "dropout": 0.2, "max_length": LONGEST}
-SASREC = partial(SASRec, **ENCODER, hidden=33)
+ENCODER: Mapping[str, Any] = {
+    "dim": DIM,
+    "blocks": 2,
+    "heads": 2,
+    "hidden": 33,
+    "dropout": 0.2,
+    "max_length": LONGEST,
+}
+SASREC = partial(SASRec, **ENCODER)
 TIMED = Choice.of("hstu", time_buckets=16)
 
 
@@ -70,7 +77,7 @@ MODELS: Mapping[str, Callable[[], NextItem]] = {
     "hstu": partial(task, partial(HSTURecommender, **ENCODER)),
     "hstu-timed": partial(task, partial(HSTURecommender, **ENCODER, block=TIMED), times="times"),
     "gru4rec": partial(task, partial(GRU4Rec, DIM, 20, 2, 0.2)),
-    "bert4rec": partial(task, partial(BERT4Rec, **ENCODER, hidden=33), objective=Masked(0.3, 0.2)),
+    "bert4rec": partial(task, partial(BERT4Rec, **ENCODER), objective=Masked(0.3, 0.2)),
     "features-sum": partial(task, featured("sum"), features=FEATURES),
     "features-concat": partial(task, featured("concat"), features=FEATURES, times="times"),
     "popular-negatives": partial(task, SASREC, ScoredLoss(8, True, sampled_softmax, 0.5, POPULAR, log_q=True)),
