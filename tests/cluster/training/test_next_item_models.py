@@ -35,7 +35,7 @@ MODELS: Mapping[str, tuple[str, ...]] = {
     "gru4rec": ("model.name=gru4rec", *SMALL, "model.hidden=12", "loss={name: info_nce, label_smoothing: 0.1}"),
     "bert4rec": ("model.name=bert4rec", *ENCODER, "model.hidden=16", "model.masked=0.5"),
     "features": (*ENCODER, "model.hidden=16", f"data.features={FEATURES}", "data.combine=concat"),
-    "popularity": ("model.name=popularity",),
+    "popularity": ("model.name=popularity", "loss.sampling=popularity"),  # a loss has no effect
     "item_knn": ("model={name: item_knn, neighbours: 20, last: 3}",),
 }
 COUNTED = ("popularity", "item_knn")

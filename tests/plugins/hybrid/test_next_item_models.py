@@ -11,8 +11,12 @@ from tests.processes import run_ranks
 pytestmark = pytest.mark.slow
 
 TOLERANCE, STEPS, HALF = 1e-5, 12, 6
+ZERO3 = ("hstu-timed", "gru4rec", "bert4rec", "features-concat")
+"""Networks with parameters of a kind that others don't have: the stage that cuts parameters is hardest on them."""
+
 SETTINGS = {
-    name: Settings("hybrid", number % 4, "row", lanes=3, model=name, steps=STEPS) for number, name in enumerate(MODELS)
+    name: Settings("hybrid", 3 if name in ZERO3 else number % 3, "row", lanes=3, model=name, steps=STEPS)
+    for number, name in enumerate(MODELS)
 }
 """Every ZeRO stage has its turn; three lanes leave one worker with an empty micro-batch in each step."""
 
