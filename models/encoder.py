@@ -11,6 +11,7 @@ from saccade.models.attention.block import AttentionBlock as AttentionBlock  # r
 from saccade.models.attention.cache import DecodingCache
 from saccade.models.attention.choice import PLAIN, TRANSFORMER, AttentionChoice
 from saccade.models.attention.hstu import HSTU as HSTU  # registers `hstu`
+from saccade.models.attention.ligr import LiGR as LiGR  # registers `ligr`
 from saccade.models.attention.masks.mask import Mask
 from saccade.models.jagged import Jagged, last_tokens
 from saccade.models.registry import Choice

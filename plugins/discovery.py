@@ -22,7 +22,7 @@ from saccade.models import registry
 from saccade.pipelines.errors import UserError
 
 GROUP = "saccade.plugins"
-OWN = ("scores", "normalizers", "masks", "positions", "hstu", "block")
+OWN = ("scores", "normalizers", "masks", "positions", "hstu", "ligr", "block")
 
 
 @dataclass(frozen=True)

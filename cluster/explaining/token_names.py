@@ -39,6 +39,10 @@ class TokenNames:
     most: int
 
 
+HIDDEN = "?"
+"""The name of an item that the network doesn't see."""
+
+
 def name_tokens(job: Job, task: Task, batch: Batch, items: Mapping[int, str]) -> TokenNames:
     """Name the tokens of a batch of one row.
 
@@ -52,7 +56,11 @@ def name_tokens(job: Job, task: Task, batch: Batch, items: Mapping[int, str]) ->
         ids = batch.lookups["history"]
         index = batch.inputs.get("input_index")  # in training, the last item is no input
         ids = ids[index] if isinstance(index, Tensor) else ids
-        return TokenNames([items.get(i, str(i)) for i in ids.tolist()], "items", newest=True, most=24)
+        names = [items.get(i, str(i)) for i in ids.tolist()]
+        hidden = batch.inputs.get("hidden")
+        if isinstance(hidden, Tensor):
+            names = [HIDDEN if unseen else name for name, unseen in zip(names, hidden.tolist(), strict=True)]
+        return TokenNames(names, "items", newest=True, most=24)
     if isinstance(job, TextClassificationJob) and isinstance(task, TextClassification):
         pieces = task.tokenizer.pieces(batch.lookups["tokens"])
         return TokenNames(pieces, "tokens", newest=False, most=24)

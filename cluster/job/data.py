@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -34,6 +36,23 @@ class Data(Section):
         return self
 
 
+class ItemFeature(Section):
+    """What is known of the items of a history besides their ids, in a column that runs beside it."""
+
+    column: str = Field(min_length=1)
+    """A list column with a value for each item of the history, such as the transform `join` makes."""
+
+    kind: Literal["id", "ids", "number"] = "id"
+    """What an item has: an id >= 0, a list of ids (the mean of their vectors counts), or a number; null is id 0, no id,
+    or 0."""
+
+    rows: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    """Number of ids, 0 .. rows - 1; auto: counted from the data."""
+
+    dim: int | None = Field(default=None, ge=1)
+    """Width of an id's vector where data.combine is concat; null: model.dim."""
+
+
 class NextItemData(Data):
     """Histories of users, in time order."""
 
@@ -51,13 +70,20 @@ class NextItemData(Data):
 
     valid_from: int | None = None
     """Instead of leave-one-out a split by time: training learns from what comes before this moment, validation asks for
-    all items from it on."""
+    all items from it on. It is read in the unit of data.times."""
 
     test_from: int | None = None
     """Validation's items end at this moment, and the test asks for all items from it on; set both or neither."""
 
-    moments: str = "timestamps"
-    """Column of each item's moment, for a split by time: a list of integers, rising in each row."""
+    times: str | None = None
+    """Column of the items' moments, for a split by time and for parts that look at time: a list of integers, as many as
+    the history has items, in a unit of your own; dates and times are read as microseconds."""
+
+    features: tuple[ItemFeature, ...] = ()
+    """What the model is told of items besides their ids."""
+
+    combine: Literal["sum", "concat"] = "sum"
+    """How features join an item's vector: added to it, or side by side with it and projected to model.dim."""
 
     @model_validator(mode="after")
     def _both_moments(self) -> NextItemData:
@@ -65,6 +91,19 @@ class NextItemData(Data):
         if (first is None) != (second is None) or (first is not None and second is not None and first >= second):
             message = "data.valid_from={first} and data.test_from={second}: set both, the first before the second"
             raise PydanticCustomError("job", message, {"first": str(first), "second": str(second)})
+        if first is not None and self.times is None:
+            message = "data.valid_from={first} needs data.times: name the column of the items' moments"
+            raise PydanticCustomError("job", message, {"first": str(first)})
+        return self
+
+    @model_validator(mode="after")
+    def _features_can_be_combined(self) -> NextItemData:
+        names = [feature.column for feature in self.features]
+        if repeated := [name for name in names if names.count(name) > 1]:
+            raise PydanticCustomError("job", "data.features has {column} twice", {"column": repeated[0]})
+        if wide := [f.column for f in self.features if f.dim is not None and self.combine == "sum"]:
+            message = "data.features: {column} can't have a dim of its own where data.combine is sum: choose concat"
+            raise PydanticCustomError("job", message, {"column": wide[0]})
         return self
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
 from saccade.cluster.job.checkpoint import Checkpoint
@@ -14,15 +14,8 @@ from saccade.cluster.job.data import Data, NextItemData, SpeechClassificationDat
 from saccade.cluster.job.engine import Engine
 from saccade.cluster.job.evaluate import ClassificationEvaluate, Evaluate, NextItemEvaluate
 from saccade.cluster.job.loss import CrossEntropy, NextItemLoss, SampledSoftmax
-from saccade.cluster.job.model import (
-    Network,
-    NextItemModel,
-    SasRec,
-    SpeechEncoder,
-    SpeechModel,
-    TextEncoder,
-    TextModel,
-)
+from saccade.cluster.job.model import Model, SasRec, SpeechEncoder, SpeechModel, TextEncoder, TextModel
+from saccade.cluster.job.next_item_models import Bert4Rec, NextItemModel
 from saccade.cluster.job.optimizer import Optimizer
 from saccade.cluster.job.run import Run
 from saccade.cluster.job.section import Section
@@ -51,7 +44,7 @@ class Job(Section):
     """Python modules to import, of the working directory or installed: they register the parts that the job names."""
 
     data: Data
-    model: Network
+    model: Model
     tables: Section
     loss: Section
     optimizer: Optimizer = Optimizer()
@@ -84,6 +77,13 @@ class NextItemJob(Job):
     tables: NextItemTables = NextItemTables()
     loss: NextItemLoss = SampledSoftmax()
     evaluate: NextItemEvaluate = NextItemEvaluate()
+
+    @model_validator(mode="after")
+    def _room_for_the_mask(self) -> NextItemJob:
+        if isinstance(self.model, Bert4Rec) and self.data.max_length < 2:
+            message = "data.max_length={length} leaves no item beside the hidden one: bert4rec needs 2 or more"
+            raise PydanticCustomError("job", message, {"length": self.data.max_length})
+        return self
 
 
 class TextClassificationJob(Job):

@@ -12,14 +12,22 @@ from saccade.cluster.job.attention import Attention, Part
 from saccade.cluster.job.section import Section
 
 
-class Network(Section):
-    """The keys of every attention network."""
+class Model(Section):
+    """What every model has."""
 
     name: str
     """The architecture."""
 
+
+class LearnedModel(Model):
+    """What every model has that learns vectors by gradients."""
+
     dim: int = Field(default=64, ge=1)
     """Width of a token, and of a row of the table."""
+
+
+class Network(LearnedModel):
+    """The keys of every attention network."""
 
     blocks: int = Field(default=2, ge=1)
     """Attention blocks, one after the other."""
@@ -41,7 +49,7 @@ class Network(Section):
 
     @model_validator(mode="after")
     def _heads_share_dim(self) -> Network:
-        if self.block.name == "transformer" and not isinstance(self, PluginModel) and self.dim % self.heads:
+        if self.block.name in ("transformer", "ligr") and not isinstance(self, PluginModel) and self.dim % self.heads:
             message = "model.dim={dim} can't be split into model.heads={heads}: choose a multiple of {heads}"
             raise PydanticCustomError("job", message, {"dim": self.dim, "heads": self.heads})
         key_heads = self.attention.key_heads
@@ -116,7 +124,7 @@ class SpeechEncoder(Network):
     """What the blocks' attention layers are made of."""
 
 
-OWN = ("sasrec", "text_encoder", "speech_encoder")
+OWN = ("sasrec", "hstu", "bert4rec", "gru4rec", "popularity", "item_knn", "text_encoder", "speech_encoder")
 """The names of Saccade's own models."""
 
 PLUGIN = "a model of a plug-in"
@@ -133,11 +141,11 @@ class PluginModel(Network):
     """Its constructor's other arguments."""
 
 
-def _choosing(own: str) -> Callable[[Any], str | None]:
+def choosing(own: str) -> Callable[[Any], str | None]:
     """A union's tag by name: a task's own model (also without a name), or a plug-in's."""
 
     def tag(value: Any) -> str | None:
-        if not isinstance(value, dict | Network):
+        if not isinstance(value, dict | Model):
             return None
         name = value.get("name", own) if isinstance(value, dict) else value.name
         if not isinstance(name, str):
@@ -147,14 +155,11 @@ def _choosing(own: str) -> Callable[[Any], str | None]:
     return tag
 
 
-NextItemModel = Annotated[
-    Annotated[SasRec, Tag("sasrec")] | Annotated[PluginModel, Tag(PLUGIN)], Discriminator(_choosing("sasrec"))
-]
 TextModel = Annotated[
     Annotated[TextEncoder, Tag("text_encoder")] | Annotated[PluginModel, Tag(PLUGIN)],
-    Discriminator(_choosing("text_encoder")),
+    Discriminator(choosing("text_encoder")),
 ]
 SpeechModel = Annotated[
     Annotated[SpeechEncoder, Tag("speech_encoder")] | Annotated[PluginModel, Tag(PLUGIN)],
-    Discriminator(_choosing("speech_encoder")),
+    Discriminator(choosing("speech_encoder")),
 ]

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from pydantic_core import to_jsonable_python
 
-from saccade.cluster.job.data import Data
+from saccade.cluster.job.data import Data, ItemFeature
 from saccade.cluster.job.job import TASKS, Job
 from saccade.cluster.job.keys import sections_in
 from saccade.cluster.job.model import PluginModel
@@ -26,6 +26,7 @@ PARTS = {
     "block": "a [block](#blocks)",
     "filter": "list of [conditions](#conditions)",
     "transforms": "list of [transforms](#transforms)",
+    "features": "list of [features](#features)",
 }
 BEGIN, END = "<!-- begin: made by saccade.cluster.job.reference -->", "<!-- end -->"
 
@@ -62,7 +63,7 @@ def _label(kind: type[Section]) -> str:
     """What tells kinds of a section apart: the name that they go by."""
     if kind is PluginModel:
         return "a plug-in's"
-    return str(kind.model_fields["name"].default) if "name" in kind.model_fields else ""
+    return str(get_args(kind.model_fields["name"].annotation)[0]) if "name" in kind.model_fields else ""
 
 
 def _rows(section: type[Section], prefix: str, only: str | None = None, omit: str | None = None) -> list[str]:
@@ -88,7 +89,7 @@ def _rows(section: type[Section], prefix: str, only: str | None = None, omit: st
 
 
 def _elements() -> list[str]:
-    """The sections that lists hold: a table of the keys of a condition, and one for each transform."""
+    """The sections that lists hold: tables of the keys of a condition, of each transform, and of a feature."""
     (condition,) = sections_in(Data.model_fields["filter"].annotation, lists=True)
     keys = "\n".join(_rows(condition, ""))
     parts = [f"### Conditions\n\n{_one_line(condition.__doc__)}\n\n{HEAD}\n{keys}", "### Transforms"]
@@ -96,7 +97,8 @@ def _elements() -> list[str]:
         (name,) = get_args(kind.model_fields["name"].annotation)
         keys = "\n".join(_rows(kind, "", omit="name"))
         parts.append(f"#### `{name}`\n\n{_one_line(kind.__doc__)}\n\n{HEAD}\n{keys}")
-    return parts
+    features = "\n".join(_rows(ItemFeature, ""))
+    return [*parts, f"### Features\n\n{_one_line(ItemFeature.__doc__)}\n\n{HEAD}\n{features}"]
 
 
 def _own_parts() -> list[str]:

@@ -49,11 +49,27 @@ class Table(Section):
     """How the table learns."""
 
 
+class FeatureTables(Section):
+    """The embedding tables of data.features, all alike."""
+
+    sharding: Sharding | None = None
+    """How they are split among workers; without it, as engine.sharding says."""
+
+    standard_deviation: float = Field(default=0.02, gt=0)
+    """Of the normal distribution that initialises them."""
+
+    optimizer: TableOptimizer = TableOptimizer()
+    """How they learn."""
+
+
 class NextItemTables(Section):
     """The tables of next_item."""
 
     items: Table = Table()
     """The items: looked up for histories, and scored against."""
+
+    features: FeatureTables = FeatureTables()
+    """The tables of data.features."""
 
 
 class TextTables(Section):

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob
 from saccade.cluster.job.attention import Attention
-from saccade.cluster.job.model import Network, PluginModel
+from saccade.cluster.job.data import Data
+from saccade.cluster.job.model import LearnedModel, Network, PluginModel
+from saccade.cluster.job.next_item_models import Counted
 from saccade.cluster.parts.choose import plugin_parts
 from saccade.cluster.parts.use import use_plugins
 from saccade.cluster.training.networks import log_mel, network_of
@@ -39,17 +41,20 @@ def check_parts(job: Job, run: Path | None = None) -> None:
         UserError: names the key, shows what was given and says what there is.
     """
     use_plugins(job, run)
+    if isinstance(job.model, Counted):
+        return
     build = network_of(job, CLASSES)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        _make_parts(job, build.keywords)
-        _check_effect(job)
+        if isinstance(job.model, Network):
+            _make_parts(job.data, job.model, build.keywords)
+            _check_effect(job.model)
         _try(job, _small(job, build))
 
 
-def _make_parts(job: Job, keywords: dict[str, Any]) -> None:
+def _make_parts(data: Data, model: Network, keywords: dict[str, Any]) -> None:
     """Make each part by itself: what a constructor refuses is then an error of its key."""
     attention, block = keywords.get("attention"), keywords.get("block")
-    model, length = job.model, job.data.max_length
+    length = data.max_length
     head = max(1, model.dim // model.heads)
     key_heads = model.attention.key_heads or model.heads
     known = {"dim": head, "heads": model.heads, "key_heads": key_heads, "max_length": length}
@@ -80,9 +85,8 @@ def _make(kind: Kind, key: str, choice: Choice, known: dict[str, Any]) -> None:
         raise UserError(f"{key}: the {what} can't be made: {say(error, found.cls.__module__)}") from None
 
 
-def _check_effect(job: Job) -> None:
+def _check_effect(model: Network) -> None:
     """Refuse keys of the section that the chosen block or model doesn't look at: they would do nothing unnoticed."""
-    model = job.model
     if isinstance(model, PluginModel):
         takes = entry("model", model.name).parameters
         for name in ("blocks", "heads", "hidden", "dropout", "block"):
@@ -130,13 +134,16 @@ def _try(job: Job, build: partial[Any]) -> None:
         examples = _examples(job)
         output = network(examples)
     except ValueError as error:
-        raise UserError(f"{key}: {model.name} can't compute a batch of {job.task}: {error}") from None
+        timeless = isinstance(job, NextItemJob) and job.data.times is None and "needs every token's time" in str(error)
+        hint = " (data.times names the column that has them)" if timeless else ""
+        raise UserError(f"{key}: {model.name} can't compute a batch of {job.task}: {error}{hint}") from None
     except Exception as error:
         if not _on_cpu(job):
             return  # a part may be made for CUDA
         parts = plugin_parts(model)
         where = say(error, parts[0].cls.__module__ if parts else "saccade.models")
         raise UserError(f"{key}: {model.name} can't compute a batch of {job.task}: {where}") from None
+    assert isinstance(model, LearnedModel)
     wanted = (examples.layout.total, model.dim) if isinstance(job, NextItemJob) else (len(examples), CLASSES)
     if not isinstance(output, Tensor) or output.shape != wanted:
         shape = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
@@ -151,8 +158,11 @@ def _examples(job: Job) -> Jagged:
         features = log_mel(job.data)
         lengths = torch.tensor([features.samples(min(most, 8)), features.samples(1)])
         return Jagged(torch.rand(int(lengths.sum())) - 0.5, Layout(lengths))
+    assert isinstance(job.model, LearnedModel)
     lengths = torch.tensor([min(most, 5), 1])
-    return Jagged(torch.randn(int(lengths.sum()), job.model.dim), Layout(lengths))
+    total = int(lengths.sum())
+    time = torch.arange(total) if isinstance(job, NextItemJob) and job.data.times else None
+    return Jagged(torch.randn(total, job.model.dim), Layout(lengths, time=time))
 
 
 def _on_cpu(job: Job) -> bool:

@@ -11,7 +11,7 @@ from torch import nn
 
 from saccade.cluster.job.attention import Attention, Part
 from saccade.cluster.job.explain import explain_value
-from saccade.cluster.job.model import Network, PluginModel
+from saccade.cluster.job.model import Model, Network, PluginModel
 from saccade.cluster.parts.options import Option, options_of, supplied
 from saccade.models.attention.choice import AttentionChoice
 from saccade.models.attention.masks.mask import Mask
@@ -62,8 +62,10 @@ def choose_attention(attention: Attention) -> AttentionChoice:
     )
 
 
-def plugin_parts(model: Network) -> list[Entry]:
+def plugin_parts(model: Model) -> list[Entry]:
     """The parts of a model that aren't Saccade's own, and the model if it isn't; they have been found before."""
+    if not isinstance(model, Network):
+        return []
     found = [entry("model", model.name)] if isinstance(model, PluginModel) else []
     attention = choose_attention(model.attention)
     found += _entries("block", choose("block", "model.block", model.block))

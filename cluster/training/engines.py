@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from saccade.cluster.job import Job
-from saccade.cluster.job.tables import Table
+from saccade.cluster.job.tables import FeatureTables, Table
 from saccade.pipelines.engines.engine import Engine
 from saccade.pipelines.engines.reference import ReferenceEngine
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
@@ -54,8 +54,9 @@ def _table_optimizer(job: Job, table: str) -> TableOptimizer:
     return TableOptimizer(settings.name, settings.learning_rate, settings.eps, settings.betas, settings.weight_decay)
 
 
-def _table(job: Job, name: str) -> Table:
-    found: Table = getattr(job.tables, name)
+def _table(job: Job, name: str) -> Table | FeatureTables:
+    """The section of a table: its own, or the one that the tables of side features share."""
+    found: Table | FeatureTables = getattr(job.tables, name, None) or getattr(job.tables, "features")  # noqa: B009
     return found
 
 

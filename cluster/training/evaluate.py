@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from saccade.cluster.job import Job, load_job, parse_job
+from saccade.cluster.job.next_item_models import Counted
 from saccade.cluster.parts.check import check_parts
 from saccade.cluster.progress import follow
 from saccade.cluster.training.best import best_checkpoint
+from saccade.cluster.training.counted import evaluate_counted
 from saccade.cluster.training.engines import choose_device, make_engine
 from saccade.cluster.training.facts import check_split
 from saccade.cluster.training.measures import caution
@@ -44,11 +46,13 @@ def evaluate(run: Path, overrides: Sequence[str], split: Split) -> dict[str, Any
         UserError: anything that the user can mend.
     """
     job = load_job(run / "job.yaml", overrides).resolved(Path.cwd())
-    check_workers(job)
+    counted = isinstance(job.model, Counted)
+    if not counted:
+        check_workers(job)
     check_parts(job, run)
     if not has_split(job, split):
         raise UserError(f"{job.data.path} has no {split} split: choose another --split or data.path")
-    checkpoint = best_checkpoint(run)
+    checkpoint = run / "artifacts" if counted else best_checkpoint(run)
     facts = read_json(run / "run.json")["facts"]
     check_split(job, split, facts, load_transforms(job, run / "artifacts"))
     folder = run / "evaluations"
@@ -63,7 +67,10 @@ def evaluate(run: Path, overrides: Sequence[str], split: Split) -> dict[str, Any
         "output": str(folder / f"{split}.json"),
     }
     with follow(folder):
-        run_on_workers(evaluate_worker, job, folder, arguments)
+        if counted:
+            evaluate_counted(arguments)
+        else:
+            run_on_workers(evaluate_worker, job, folder, arguments)
     result: dict[str, Any] = read_json(folder / f"{split}.json")
     return result
 

@@ -9,8 +9,11 @@ from typing import Any
 import torch
 
 from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob, TextClassificationJob
+from saccade.cluster.job.next_item_models import Counted
+from saccade.cluster.training.beside import beside, check_beside, count_features
+from saccade.cluster.training.counting import count
 from saccade.cluster.training.measures import holdout_of
-from saccade.cluster.training.popularity import COUNTS, count_items, save_counts
+from saccade.cluster.training.popularity import COUNTS, count_items, load_counts, save_counts
 from saccade.cluster.training.sources import has_split, open_source
 from saccade.cluster.training.transforms import fit_transforms
 from saccade.models.jagged import Jagged
@@ -75,6 +78,8 @@ def check_split(job: Job, split: Split, facts: dict[str, Any], transforms: Chain
     if isinstance(job, NextItemJob):
         source = open_source(job, split, [Column(job.data.history, "integers")], transforms)
         check_items(source, job.data.history, facts["items"], transforms)
+        if len(columns := beside(job)) > 1:
+            check_beside(job, open_source(job, split, columns, transforms), facts, transforms)
     elif isinstance(job, TextClassificationJob | SpeechClassificationJob):
         source = open_source(job, split, _labelled(job), transforms)
         check_labels(source, job.data.label, tuple(facts["labels"]))
@@ -124,17 +129,23 @@ def _next_item(job: NextItemJob, transforms: Chain, artifacts: Path, before: Pat
         if not isinstance(holdout, LeaveOneOut):
             raise UserError(
                 f"{job.data.path}: no history in column {job.data.history!r} has 2 items before data.valid_from="
-                f"{job.data.valid_from} to learn from: choose a later moment (in the unit of {job.data.moments!r})"
+                f"{job.data.valid_from} to learn from: choose a later moment (in the unit of {job.data.times!r})"
             )
         raise UserError(
             f"{job.data.path}: no history in column {job.data.history!r} has {SHORTEST} items or more; leave-one-out "
             "holds the last two out, and training needs two besides: use longer histories"
         )
     facts: dict[str, Any] = {"items": max(rows, 2)}
-    if before is not None and (before / COUNTS).exists():
+    if len(columns := beside(job)) > 1:
+        aligned = open_source(job, "train", columns, transforms)
+        facts |= count_features(job, aligned, transforms)
+        check_beside(job, aligned, facts, transforms)
+    if before is not None and (before / COUNTS).exists() and len(load_counts(before)) == facts["items"]:
         shutil.copyfile(before / COUNTS, artifacts / COUNTS)
     else:
         save_counts(count_items(source, job.data.history, facts["items"], holdout), artifacts)
+    if isinstance(job.model, Counted):
+        count(job, source, holdout, facts["items"], artifacts)
     return facts
 
 

@@ -47,9 +47,9 @@ def measures_of(job: NextItemJob, artifacts: Path) -> Measures:
 def holdout_of(job: NextItemJob) -> Holdout:
     """How the job's histories are cut into what is learned from and what is to be found."""
     data = job.data
-    if data.valid_from is None or data.test_from is None:
+    if data.valid_from is None or data.test_from is None or data.times is None:
         return LEAVE_ONE_OUT
-    return ByTime(data.moments, data.valid_from, data.test_from)
+    return ByTime(data.times, data.valid_from, data.test_from)
 
 
 def caution(job: Job) -> str | None:

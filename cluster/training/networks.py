@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob
 from saccade.cluster.job.data import SpeechClassificationData
-from saccade.cluster.job.model import PluginModel, SasRec, SpeechEncoder, TextEncoder
+from saccade.cluster.job.keys import sections_in
+from saccade.cluster.job.model import Network, PluginModel, SasRec, SpeechEncoder, TextEncoder
+from saccade.cluster.job.next_item_models import Bert4Rec, Gru4Rec, Hstu
 from saccade.cluster.parts.choose import checked_options, choose, choose_attention, find
+from saccade.models.recommendation.bert4rec import BERT4Rec
+from saccade.models.recommendation.gru4rec import GRU4Rec
+from saccade.models.recommendation.hstu import HSTURecommender
 from saccade.models.recommendation.sasrec import SASRec
 from saccade.models.speech.classifier import SpeechClassifier
 from saccade.models.speech.log_mel import LogMel
@@ -26,6 +31,9 @@ def network_of(job: Job, classes: int = 0) -> partial[Any]:
         UserError: no such model or part, or a wrong option.
     """
     model = job.model
+    if isinstance(model, Gru4Rec):
+        return partial(GRU4Rec, **model.model_dump(include={"dim", "hidden", "layers", "dropout"}))
+    assert isinstance(model, Network)
     known: dict[str, Any] = model.model_dump(include={"dim", "blocks", "heads", "hidden", "dropout"})
     known |= {
         "max_length": job.data.max_length,
@@ -38,6 +46,10 @@ def network_of(job: Job, classes: int = 0) -> partial[Any]:
         known["features"] = log_mel(job.data)
     if isinstance(model, SasRec):
         return partial(SASRec, **known)
+    if isinstance(model, Hstu):
+        return partial(HSTURecommender, **known)
+    if isinstance(model, Bert4Rec):
+        return partial(BERT4Rec, **known)
     if isinstance(model, TextEncoder):
         return partial(TextClassifier, **known, token_dropout=model.token_dropout, reach=model.reach)
     if isinstance(model, SpeechEncoder):
@@ -50,8 +62,9 @@ def network_of(job: Job, classes: int = 0) -> partial[Any]:
             masked_time=model.masked_time,
         )
     assert isinstance(model, PluginModel)
-    own = type(job).model_fields["model"].default.name
-    found = find("model", "model.name", model.name, [own])
+    sections = sections_in(type(job).model_fields["model"].annotation)
+    own = [get_args(one.model_fields["name"].annotation)[0] for one in sections if one is not PluginModel]
+    found = find("model", "model.name", model.name, own)
     options = checked_options(found, "model.options", model.options)
     return partial(found.cls, **{name: known[name] for name in known if name in found.parameters}, **options)
 

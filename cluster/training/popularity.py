@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from saccade.models.jagged import Jagged
 from saccade.pipelines.parquet.source import Source
 from saccade.pipelines.runs import Runs
 from saccade.pipelines.tasks.holdout import Holdout
-from saccade.pipelines.tasks.next_item import HELD_OUT, LEAVE_ONE_OUT
+from saccade.pipelines.tasks.next_item import LEAVE_ONE_OUT
 
 COUNTS = "item_counts.safetensors"
 """The artifact that negatives by popularity, and evaluation by popularity, depend on."""
@@ -21,20 +22,19 @@ COUNTS = "item_counts.safetensors"
 def count_items(source: Source, column: str, items: int, holdout: Holdout = LEAVE_ONE_OUT) -> Tensor:
     """[items] int64: the events of each item in all histories, without those that evaluation holds out."""
     counts = torch.zeros(items, dtype=torch.int64)
+    for learned in training_items(source, column, holdout):
+        counts += torch.bincount(learned.values, minlength=items)
+    return counts
+
+
+def training_items(source: Source, column: str, holdout: Holdout) -> Iterator[Jagged]:
+    """Histories without the items that evaluation holds out, a row group at a time."""
     for group in source.row_groups:
         examples = source.read(group.first_row, group.first_row + group.rows)
         history = examples.columns[column]
         assert isinstance(history, Jagged)
         runs = Runs.of(history)
-        learned = Runs(runs.values, runs.starts, holdout.cut(history, examples, "train").lengths).pack()
-        counts += torch.bincount(learned.values, minlength=items)
-    return counts
-
-
-def training_items(history: Jagged) -> Jagged:
-    """Histories without the items that evaluation holds out."""
-    runs = Runs.of(history)
-    return Runs(runs.values, runs.starts, (runs.lengths - HELD_OUT["train"]).clamp(min=0)).pack()
+        yield Runs(runs.values, runs.starts, holdout.cut(history, examples, "train").lengths).pack()
 
 
 def save_counts(counts: Tensor, artifacts: Path) -> None:

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from saccade.cluster.job import Job, job_to_yaml, load_job, resume_differences
+from saccade.cluster.job.next_item_models import Counted
 from saccade.cluster.parts.check import check_parts
 from saccade.cluster.parts.listing import plugin_packages
 from saccade.cluster.progress import follow
+from saccade.cluster.training.counted import run_counted
 from saccade.cluster.training.facts import gather_facts
 from saccade.cluster.training.record import check_tracking, data_facts
 from saccade.cluster.training.run import check_workers, run_on_workers
@@ -41,7 +43,9 @@ def train(job: Job, *, fresh: bool) -> dict[str, Any]:
         UserError: anything that the user can mend.
     """
     folder = job.run.folder
-    check_workers(job)
+    counted = isinstance(job.model, Counted)
+    if not counted:
+        check_workers(job)
     check_tracking(job)
     check_parts(job, folder)
     with contextlib.ExitStack() as lock:
@@ -55,7 +59,10 @@ def train(job: Job, *, fresh: bool) -> dict[str, Any]:
             facts = _begin(job, folder, fresh)
         arguments = {"job": job.model_dump(mode="json"), "facts": facts, "folder": str(folder)}
         with follow(folder), _noting_failure(folder):
-            run_on_workers(train_worker, job, folder, arguments, trains=True)
+            if counted:
+                run_counted(arguments)
+            else:
+                run_on_workers(train_worker, job, folder, arguments, trains=True)
     result: dict[str, Any] = read_json(folder / "result.json")
     return result
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from saccade.cluster.job import Job, load_job, parse_job
 from saccade.cluster.job.load import apply_override
+from saccade.cluster.job.next_item_models import Counted
 from saccade.cluster.training.best import best_checkpoint
 from saccade.pipelines.checkpoint import manifest
 from saccade.pipelines.checkpoint.reader import CheckpointReader
@@ -32,7 +33,7 @@ class Trained:
         job: that it was trained by.
         facts: that were found in its data.
         artifacts: the folder of what was fitted to them.
-        checkpoint: the folder of its weights.
+        checkpoint: the folder of its weights; of a model that was counted, that of its artifacts.
         run: the run's folder; None for a checkpoint by itself.
     """
 
@@ -51,7 +52,8 @@ def find_trained(path: Path, overrides: Sequence[str]) -> Trained:
     """
     if not (path / manifest.NAME).exists():
         job, facts = load_job(path / "job.yaml", overrides), read_json(path / "run.json")["facts"]
-        return Trained(job, facts, path / "artifacts", best_checkpoint(path), path)
+        counted = isinstance(job.model, Counted)
+        return Trained(job, facts, path / "artifacts", path / "artifacts" if counted else best_checkpoint(path), path)
     reader = CheckpointReader(path)
     reader.verify()
     kept = kept_with(path)

@@ -9,17 +9,21 @@ from typing import Any
 
 from torch import Tensor
 
-from saccade.cluster.job import Job, parse_job
+from saccade.cluster.job import Job, NextItemJob, parse_job
 from saccade.cluster.job.load import apply_override
+from saccade.cluster.job.next_item_models import Counted
 from saccade.cluster.parts.check import check_parts
+from saccade.cluster.training.counting import counted_engine
 from saccade.cluster.training.engines import choose_device
 from saccade.cluster.training.tasks import make_task
-from saccade.cluster.training.trained import find_trained
+from saccade.cluster.training.trained import Trained, find_trained
 from saccade.cluster.training.transforms import load_transforms
 from saccade.models.exported import DESCRIPTION, WEIGHTS, read_export
 from saccade.pipelines.checkpoint.manifest import NAME as MANIFEST
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.errors import UserError
+from saccade.pipelines.inference.answering import Answering
+from saccade.pipelines.inference.counted import CountedScores
 from saccade.pipelines.inference.weights import Weights
 from saccade.pipelines.task import Task
 from saccade.pipelines.transforms.chain import Chain
@@ -36,7 +40,7 @@ class Model:
         facts: that were found in the training data.
         task: of the job.
         transforms: of the job, as they were fitted.
-        weights: of network and tables.
+        weights: of network and tables, or what a model that learns none has counted.
         source: the folder that the weights are from.
     """
 
@@ -44,7 +48,7 @@ class Model:
     facts: Mapping[str, Any]
     task: Task
     transforms: Chain
-    weights: Weights
+    weights: Answering
     source: Path
 
 
@@ -70,12 +74,20 @@ def open_model(path: Path) -> Model:
 def _trained(path: Path) -> Model:
     trained = find_trained(path, [ONE_PROCESS])
     check_parts(trained.job, trained.run)
+    if isinstance(trained.job, NextItemJob) and isinstance(trained.job.model, Counted):
+        return _counted(trained, trained.job)
     checkpoint = CheckpointReader(trained.checkpoint)
     names = [name for name in checkpoint.network if name.startswith("weight/")]
     network = {name.removeprefix("weight/"): checkpoint.network[name] for name in names}
     tables = {name: checkpoint.table(name, "weight") for name in checkpoint.manifest.tables}
     step = int(checkpoint.manifest.engine.get("steps", 0))
     return _model(trained.job, trained.facts, trained.artifacts, network, tables, step, trained.checkpoint)
+
+
+def _counted(trained: Trained, job: NextItemJob) -> Model:
+    task = make_task(job, trained.facts, trained.artifacts)
+    scores = CountedScores(task, counted_engine(job, trained.facts["items"], trained.artifacts))
+    return Model(job, trained.facts, task, load_transforms(job, trained.artifacts), scores, trained.checkpoint)
 
 
 def _exported(folder: Path) -> Model:

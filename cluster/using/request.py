@@ -10,6 +10,8 @@ import pyarrow as pa
 from torch import Tensor
 
 from saccade.cluster.job import NextItemJob
+from saccade.cluster.training.beside import beside as beside_history
+from saccade.cluster.training.beside import check_beside
 from saccade.cluster.training.facts import check_items
 from saccade.cluster.using.model import Model, open_model
 from saccade.pipelines.batch import Batch
@@ -82,6 +84,8 @@ class Request:
         names: Callable[[pa.Array], pa.Array] = _as_they_are
         if isinstance(job, NextItemJob):
             check_items(source, job.data.history, model.facts["items"], transforms)
+            if len(beside_history(job)) > 1:
+                check_beside(job, source, dict(model.facts), transforms)
             beside = job.data.user if can_go_beside(source, job.data.user) else None
             names = RowMaker(columns, job.data.history, model.facts["items"], transforms).names
         answer = self._task_answer(model) if self.choice is None else self._recommended(model, self.choice)

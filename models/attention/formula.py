@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, MutableMapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from saccade.models.attention.coordinates import Coordinates
 from saccade.models.attention.masks.mask import Mask
 from saccade.models.attention.normalizers.normalizer import Normalizer
+from saccade.models.attention.positions.bucketed import BucketedBias
 from saccade.models.attention.positions.position import Bias
 from saccade.models.attention.scores.score import Score
 
@@ -40,12 +41,22 @@ class Formula:
         """The mask of queries [..., Lq] and keys [..., Lk] as bool, broadcastable to [..., Lq, Lk]; None for all."""
         return None if self.mask is None else self.mask.allows(query.as_queries(), key.as_keys())
 
-    def bias(self, query: Coordinates, key: Coordinates) -> Tensor | None:
-        """The sum of the biases of queries [N, Lq] and keys [N, Lk]: [N or 1, H, Lq, Lk], or None without any."""
+    def bias(
+        self, query: Coordinates, key: Coordinates, buckets: MutableMapping[Hashable, Tensor] | None = None
+    ) -> Tensor | None:
+        """The sum of the biases of queries [N, Lq] and keys [N, Lk]: [N or 1, H, Lq, Lk], or None without any.
+
+        ``buckets`` are those that earlier layers found for the same coordinates, by their ruler; this one's join them.
+        """
         rows, columns = (x.map(lambda t: t[:, None]) for x in (query.as_queries(), key.as_keys()))
         total: Tensor | None = None
         for bias in self.biases:
-            one = bias(rows, columns)
+            if buckets is not None and isinstance(bias, BucketedBias):
+                if bias.ruler not in buckets:
+                    buckets[bias.ruler] = bias.bucket(rows, columns)
+                one = bias.of(buckets[bias.ruler])
+            else:
+                one = bias(rows, columns)
             total = one if total is None else total + one
         return total
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.errors import UserError
+from saccade.pipelines.inference.answering import Answering
 from saccade.pipelines.inference.answers import Answers, answer_columns
-from saccade.pipelines.inference.weights import Weights
 from saccade.pipelines.order.reader import LanePosition, Reader
 from saccade.pipelines.parquet.batches import record_batches
 from saccade.pipelines.parquet.selection import Selection
@@ -43,7 +43,7 @@ class Application:
         tokens: the budget of a micro-batch.
     """
 
-    weights: Weights
+    weights: Answering
     source: Source
     answer: Callable[[Tensor, Batch], Mapping[str, Tensor]]
     names: Callable[[pa.Array], pa.Array]

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.errors import UserError
+from saccade.pipelines.inference.answering import Answering
 from saccade.pipelines.inference.answers import list_columns
 from saccade.pipelines.inference.recommendations import Recommendations
 from saccade.pipelines.inference.recommends import Recommends
 from saccade.pipelines.inference.rows import Histories, Item, RowMaker, Unknown
-from saccade.pipelines.inference.weights import Weights
 from saccade.pipelines.order.cut import cut
 from saccade.pipelines.seeds import generator
 from saccade.pipelines.task import Task
@@ -36,7 +36,7 @@ class Recommender:
         job: the job that trained it, as JSON values.
     """
 
-    def __init__(self, task: Task, weights: Weights, transforms: Chain, job: dict[str, Any]) -> None:
+    def __init__(self, task: Task, weights: Answering, transforms: Chain, job: dict[str, Any]) -> None:
         """``task`` must be one that :class:`Recommends`; ``transforms`` are its job's, as they were fitted.
 
         Raises:

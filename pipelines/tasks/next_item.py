@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,24 +18,26 @@ from saccade.pipelines.parquet.schema import Column
 from saccade.pipelines.runs import Runs
 from saccade.pipelines.shard import TableShard
 from saccade.pipelines.task import Evaluation, Split
+from saccade.pipelines.tasks.features import Feature, aligned, cut
 from saccade.pipelines.tasks.holdout import Holdout, LeaveOneOut
 from saccade.pipelines.tasks.negatives import ScoredLoss
+from saccade.pipelines.tasks.objectives.next_token import NextToken
+from saccade.pipelines.tasks.objectives.objective import Exercise, Objective
 from saccade.pipelines.tasks.ranked_evaluation import Measures, RankedEvaluation
 
-HELD_OUT: Mapping[Split, int] = {"train": 2, "valid": 2, "test": 1, "predict": 0}
-"""Items at a history's end that a split's input must not hold."""
-
 LEAVE_ONE_OUT = LeaveOneOut()
+NEXT_TOKEN = NextToken()
 
 
 class NextItem:
-    """Predict each item of a history from those before it.
+    """Predict an item of a history from others, and the one that follows it.
 
     Args:
         history: the list column with item ids in time order.
         max_length: a model sees at most this many items.
         items: rows of the item table; ids are 1 .. items - 1, and 0 is never recommended.
-        build: makes the network: embedded items (Jagged [T, D]) -> [T, D].
+        build: makes the network: embedded items (Jagged [T, D]) -> [T, D]. It is given the side features as its second
+            argument, where there are any, and which tokens are hidden as its last, where the objective hides some.
         dim: width of an item's embedding.
         standard_deviation: of the item table's initial values.
         loss: scores targets against negatives.
@@ -43,6 +46,9 @@ class NextItem:
         holdout: what of a history is learned from, and what is to be found.
         latest: the part of histories longer than max_length that are cut to their latest items; the others are cut at a
             random place, so that the older items are learned from too.
+        objective: how a history becomes something to learn and to ask.
+        times: the list column with each item's moment, for parts that look at time; None for none.
+        features: what is known of the items besides their ids.
     """
 
     def __init__(
@@ -59,13 +65,19 @@ class NextItem:
         latest: float = 1.0,
         measures: Measures | None = None,
         holdout: Holdout = LEAVE_ONE_OUT,
+        objective: Objective = NEXT_TOKEN,
+        times: str | None = None,
+        features: Sequence[Feature] = (),
     ) -> None:
         self.history, self.max_length, self.items = history, max_length, items
         self.build, self.scored_loss, self.ks, self.latest = build, loss, list(ks), latest
-        self.measures = measures or Measures(ks=self.ks)
-        self.holdout = holdout
-        self.columns: Sequence[Column] = [Column(history, "integers"), *holdout.columns]
-        self.tables: Sequence[Table] = [Table("items", items, dim, ("history", "negatives"), standard_deviation)]
+        self.measures, self.holdout = measures or Measures(ks=self.ks), holdout
+        self.objective, self.times, self.features = objective, times, list(features)
+        moments = [Column(times, "integers")] if times else []
+        needed = [Column(history, "integers"), *holdout.columns, *moments, *(f.needs for f in self.features)]
+        self.columns: Sequence[Column] = list({column.name: column for column in needed}.values())
+        own = Table("items", items, dim, ("history", "negatives"), standard_deviation)
+        self.tables: Sequence[Table] = [own, *(f.table for f in self.features if f.table)]
 
     def network(self) -> nn.Module:
         """A newly built network."""
@@ -75,72 +87,103 @@ class NextItem:
         """Hold out the items of later splits; drop histories too short to give this one anything."""
         history = examples.columns[self.history]
         assert isinstance(history, Jagged)
-        cut = self.holdout.cut(history, examples, split)
-        keep = cut.kept.nonzero().squeeze(1)
-        lengths = cut.lengths[keep]
+        held = self.holdout.cut(history, examples, split)
+        keep = held.kept.nonzero().squeeze(1)
+        lengths = held.lengths[keep]
         kept = Runs.of(history)[keep]
         # Views, cut once more and packed in collate: however long histories are, only what is used is copied.
         columns: dict[str, Values] = {"history": Runs(kept.values, kept.starts, lengths)}
+        if self.times:
+            columns["time"] = Runs(aligned(examples, self.times, history).values, kept.starts, lengths)
+        for feature in self.features:
+            columns |= feature.encode(examples, history, kept.starts, lengths)
         if split in ("valid", "test"):
             if self.holdout is LEAVE_ONE_OUT:
                 columns["target"] = history.values[kept.starts + lengths]
             else:
-                columns["relevant"] = Runs(kept.values, kept.starts + lengths, cut.relevant[keep])
-        # A training history of n + 1 items gives n inputs with n targets.
-        cost = lengths.clamp(max=self.max_length + 1) - 1 if split == "train" else lengths.clamp(max=self.max_length)
+                columns["relevant"] = Runs(kept.values, kept.starts + lengths, held.relevant[keep])
+        # Training takes an item more of a history than it makes tokens, where each is asked for the next.
+        more = -self.objective.beyond if split == "train" else self.objective.appended
+        cost = lengths.clamp(max=self.max_length - more) + more
         return Examples(examples.rows[keep], columns, cost)
 
     def collate(self, examples: Examples, split: Split, generator: torch.Generator) -> Batch:
-        """Training: inputs, targets and drawn negatives. Otherwise: the latest items, the target and all seen items."""
+        """Training: tokens, targets and drawn negatives. Otherwise: the latest items, the target and all seen items."""
         history = examples.columns["history"]
         assert isinstance(history, Runs)
         if split == "train":
-            return self._training_batch(self._crop(history, generator), examples.rows, generator)
-        recent = history.last(self.max_length).pack()
-        inputs: dict[str, Tensor | Jagged | Layout] = {"layout": recent.layout, "seen": history.pack()}
-        relevant = examples.columns.get("relevant")
-        if isinstance(relevant, Runs):
-            inputs["relevant"] = relevant.pack()
-        elif split != "predict":
-            inputs["target"] = examples.tensor("target")
-        lookups = {"history": recent.values, "negatives": torch.zeros(0, dtype=torch.int64)}
-        return Batch(lookups, inputs, len(examples), recent.layout.total, examples.rows)
+            shift, lengths = self._crop(history.lengths, generator)
+            items = cut(history, shift, lengths).pack()
+            exercise = self.objective.teach(items.layout, generator)
+            assert exercise.wanted is not None
+            wanted = items.values[exercise.wanted]
+            negatives = self.scored_loss.draw(len(wanted), self.items, generator)
+            inputs: dict[str, Tensor | Jagged | Layout] = {"target_index": exercise.wanted}
+            expected = self.scored_loss.log_expected(negatives, wanted, self.items)
+            if expected is not None:
+                inputs["log_expected"] = expected
+            targets = len(wanted)
+        else:
+            lengths = history.lengths.clamp(max=self.max_length - self.objective.appended)
+            shift = history.lengths - lengths
+            items = cut(history, shift, lengths).pack()
+            exercise = self.objective.ask(items.layout)
+            negatives, targets = torch.zeros(0, dtype=torch.int64), len(examples)
+            inputs = {"seen": history.pack()}
+            relevant = examples.columns.get("relevant")
+            if isinstance(relevant, Runs):
+                inputs["relevant"] = relevant.pack()
+            elif split != "predict":
+                inputs["target"] = examples.tensor("target")
+        lookups = {"history": items.values, "negatives": negatives}
+        for feature in self.features:
+            ids, about = feature.collate(examples, shift, lengths, exercise)
+            lookups, inputs = {**lookups, **ids}, {**inputs, **about}
+        layout = self._tokens(examples, shift, lengths, exercise)
+        inputs["layout"] = layout
+        given = {"input_index": exercise.source, "hidden": exercise.hidden, "asked": exercise.asked}
+        inputs |= {name: tensor for name, tensor in given.items() if tensor is not None}
+        return Batch(lookups, inputs, targets, layout.total, examples.rows)
 
-    def _crop(self, history: Runs, generator: torch.Generator) -> Jagged:
-        lengths = history.lengths.clamp(max=self.max_length + 1)
-        spare = history.lengths - lengths
-        draw = torch.rand(2, len(history), generator=generator)
-        start = torch.where(draw[0] < self.latest, spare, (draw[1] * (spare + 1)).long().minimum(spare))
-        return Runs(history.values, history.starts + start, lengths).pack()
+    def _crop(self, full: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Where training's part of each history begins in it, and its length."""
+        lengths = full.clamp(max=self.max_length + self.objective.beyond)
+        spare = full - lengths
+        draw = torch.rand(2, len(full), generator=generator)
+        return torch.where(draw[0] < self.latest, spare, (draw[1] * (spare + 1)).long().minimum(spare)), lengths
 
-    def _training_batch(self, history: Jagged, rows: Tensor, generator: torch.Generator) -> Batch:
-        layout = Layout(history.layout.lengths - 1)
-        # Token i of example b predicts the item after it: each example has one item more than it has inputs.
-        input_index = torch.arange(layout.total) + layout.example
-        negatives = torch.randint(1, self.items, (self.scored_loss.draws(layout.total),), generator=generator)
-        inputs: dict[str, Tensor | Jagged | Layout] = {"layout": layout, "input_index": input_index}
-        lookups = {"history": history.values, "negatives": negatives}
-        return Batch(lookups, inputs, layout.total, layout.total, rows)
+    def _tokens(self, examples: Examples, shift: Tensor, lengths: Tensor, exercise: Exercise) -> Layout:
+        """The network's tokens, with their moments where those are known."""
+        if not self.times:
+            return Layout(exercise.lengths)
+        column = examples.columns["time"]
+        assert isinstance(column, Runs)
+        time = cut(column, shift, lengths).pack().values
+        return Layout(exercise.lengths, time=time if exercise.source is None else time[exercise.source])
 
     def forward(self, network: Callable[..., Tensor], embeddings: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        """Training: [T, D] at every input token. Otherwise: [B, D] at each example's last item."""
-        layout, index = batch.inputs["layout"], batch.inputs.get("input_index")
+        """Training: [P, D] at the tokens that are asked. Otherwise: [B, D], what is to follow each history."""
+        inputs = batch.inputs
+        layout, index, asked, hidden = (inputs.get(name) for name in ("layout", "input_index", "asked", "hidden"))
         assert isinstance(layout, Layout)
-        if isinstance(index, Tensor):
-            return network(Jagged(embeddings["history"][index], layout))
-        return network(Jagged(embeddings["history"], layout))[layout.last]
+        values = embeddings["history"][index] if isinstance(index, Tensor) else embeddings["history"]
+        more: list[Any] = [] if hidden is None else [hidden]
+        if self.features:
+            more.insert(0, {feature.name: feature.value(embeddings, batch) for feature in self.features})
+        output = network(Jagged(values, layout), *more)
+        return output[asked] if isinstance(asked, Tensor) else output
 
     def loss(self, output: Tensor, embeddings: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        """The sum over all input tokens of the loss of the item that follows."""
-        index = batch.inputs["input_index"]
+        """The sum over all targets of the loss of each."""
+        index, expected = batch.inputs["target_index"], batch.inputs.get("log_expected")
         assert isinstance(index, Tensor)
-        target_index = index + 1
         return self.scored_loss(
             output,
-            embeddings["history"][target_index],
+            embeddings["history"][index],
             embeddings["negatives"],
-            batch.lookups["history"][target_index],
+            batch.lookups["history"][index],
             batch.lookups["negatives"],
+            expected if isinstance(expected, Tensor) else None,
         )
 
     def evaluation(

@@ -7,7 +7,7 @@ behind every real token.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,13 +56,14 @@ class Grouped:
         q, k, v = plan.query.spread(query.values), plan.key.spread(key.values), plan.key.spread(value)
         outputs = []
         everywhere = query.layout.derive(group_places, key.layout, cost, width)
-        for part, mask, place in zip(parts(plan, q, k, v), masks, everywhere, strict=True):
+        buckets = query.layout.derive(group_buckets, key.layout, cost, width)
+        for part, mask, place, found in zip(parts(plan, q, k, v), masks, everywhere, buckets, strict=True):
             if part.group.keys == 0:
                 attended = part.query.new_zeros(*part.query.shape[:3], v.shape[2])
             elif fused is not None:
                 attended = _fused(part, mask, fused)
             else:
-                attended = _explicit(formula, part, mask, place)
+                attended = _explicit(formula, part, mask, place, found)
             outputs.append(attended.transpose(1, 2).flatten(0, 1))  # [N Lq, H, E]
         return plan.query.collect(torch.cat(outputs) if len(outputs) > 1 else outputs[0])
 
@@ -166,6 +167,11 @@ def group_places(query: Layout, key: Layout, cost: Cost, width: int) -> list[tup
     return list(zip(rows, columns, strict=True))
 
 
+def group_buckets(query: Layout, key: Layout, cost: Cost, width: int) -> list[dict[Hashable, Tensor]]:
+    """Where each group keeps the buckets that its pairs fall into, for the next layer; use ``query.derive``."""
+    return [{} for _ in query.derive(grouping, key, cost, width).groups]
+
+
 def _padded(layout: Layout, places: Places, groups: Sequence[tuple[Tensor, int]]) -> list[Coordinates]:
     """A group's [N, length] each, and [1, length] for a position that is the same in all examples.
 
@@ -197,8 +203,14 @@ def _fused(part: Part, mask: GroupMask, scale: float) -> Tensor:
     )
 
 
-def _explicit(formula: Formula, part: Part, mask: GroupMask, place: tuple[Coordinates, Coordinates]) -> Tensor:
-    bias, allowed = formula.bias(*place), mask.allowed
+def _explicit(
+    formula: Formula,
+    part: Part,
+    mask: GroupMask,
+    place: tuple[Coordinates, Coordinates],
+    buckets: dict[Hashable, Tensor],
+) -> Tensor:
+    bias, allowed = formula.bias(*place, buckets), mask.allowed
     if mask.causal:
         ones = torch.ones(part.query.shape[2], part.key.shape[2], dtype=torch.bool, device=part.query.device)
         allowed = ones.tril()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 
 import torch
 from torch import Tensor
@@ -69,6 +70,11 @@ class RelativePosition(BucketedBias):
         """See BucketedBias."""
         ahead = (key.position - query.position).clamp(-self.max_distance, self.max_distance)
         return self.rows[ahead + self.max_distance]
+
+    @property
+    def ruler(self) -> Hashable:
+        """See BucketedBias."""
+        return type(self), len(self.weight), self.max_distance, self.bidirectional
 
     def extra_repr(self) -> str:
         """Shown by ``print(module)``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 
 from torch import Tensor
 
@@ -51,6 +52,11 @@ class RelativeTime(BucketedBias):
         asker = "position relative_time"
         between = ((query.need("time", asker) - key.need("time", asker)) / self.unit).float()
         return (between.abs().clamp(1.0, self.longest).log() / self.divisor).long()
+
+    @property
+    def ruler(self) -> Hashable:
+        """See BucketedBias."""
+        return type(self), self.unit, self.divisor, self.longest
 
     def extra_repr(self) -> str:
         """Shown by ``print(module)``."""

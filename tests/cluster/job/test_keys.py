@@ -11,14 +11,23 @@ from saccade.cluster.job.job import TASKS
 from saccade.cluster.job.keys import key_paths
 from saccade.pipelines.errors import UserError
 
-DEFAULT_KEYS = {task: key_paths(type(parse_job({"task": task, "data": {"path": "x"}}))) for task in TASKS}
+DEFAULTS = {task: parse_job({"task": task, "data": {"path": "x"}}) for task in TASKS}
+DEFAULT_KEYS = {task: key_paths(type(job)) for task, job in DEFAULTS.items()}
+
+
+def of_default(task: str, key: str) -> bool:
+    """Whether the section that is chosen without a name has this key."""
+    section, *inner = key.split(".")
+    return section not in ("model", "loss") or not inner or inner[0] in getattr(DEFAULTS[task], section).model_dump()
+
+
 # Keys of losses and models other than the default ones belong to other sections; the sections' own names can be
 # mistyped too.
 CASES = [
     (task, key)
     for task, keys in DEFAULT_KEYS.items()
     for key in dict.fromkeys([*keys, *(".".join(k.split(".")[:-1]) for k in keys if "." in k)])
-    if key not in ("task", "loss.calibration", "model.options")
+    if key != "task" and of_default(task, key)
 ]
 
 

@@ -37,7 +37,11 @@ def test_free_changes(sections: dict[str, dict[str, object]]) -> None:
         ({"model": {"dim": 128}, "data": {"path": "y"}}, ["data.path: x -> y", "model.dim: 64 -> 128"]),
         (
             {"loss": {"name": "bce", "negatives": 256}},
-            ["loss.name: sampled_softmax -> bce", "loss.temperature: 1.0 -> unset"],
+            [
+                "loss.name: sampled_softmax -> bce",
+                "loss.temperature: 1.0 -> unset",
+                "loss.label_smoothing: 0.0 -> unset",
+            ],
         ),
         ({"tables": {"items": {"rows": 9}}}, ["tables.items.rows: auto -> 9"]),
         (

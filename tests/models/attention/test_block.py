@@ -9,6 +9,7 @@ from saccade.models.attention.block import AttentionBlock
 from saccade.models.attention.choice import AttentionChoice
 from saccade.models.attention.coordinates import Coordinates
 from saccade.models.attention.hstu import HSTU
+from saccade.models.attention.ligr import LiGR
 from saccade.models.attention.masks import Causal
 from saccade.models.jagged import Jagged, Layout
 from saccade.models.registry import Choice, RegistryError
@@ -59,7 +60,7 @@ def test_a_gate_multiplies_what_goes_up() -> None:
     torch.testing.assert_close(block.mlp(x), block.mlp.down(silu(gate) * up))
 
 
-@pytest.mark.parametrize("block", ["transformer", "hstu"])
+@pytest.mark.parametrize("block", ["transformer", "ligr", "hstu"])
 def test_a_batch_without_tokens_gives_every_parameter_a_gradient(block: str) -> None:
     made = Choice.of(block).build(
         "block", dim=8, heads=2, hidden=16, dropout=0.1, max_length=4, mask=Causal(), attention=AttentionChoice()
@@ -69,6 +70,24 @@ def test_a_batch_without_tokens_gives_every_parameter_a_gradient(block: str) -> 
     output.sum().backward()
     assert output.shape == (0, 8)
     assert all(p.grad is not None and not p.grad.any() for p in made.parameters())
+
+
+def test_ligr_is_its_formulas() -> None:
+    """Each branch times the sigmoid of a projection of what it was given; the feed-forward network is SwiGLU."""
+    block = LiGR(8, 2, 16, 0.0, mask=Causal()).double()
+    tokens = batch(8)
+    x = tokens.values
+    y = x + torch.sigmoid(block.attention_gate(x)) * block.attention(tokens.with_values(block.attention_norm(x)))
+    up, gate = block.mlp.up(block.mlp_norm(y)).chunk(2, dim=-1)
+    z = y + torch.sigmoid(block.mlp_gate(y)) * block.mlp.down(silu(gate) * up)
+    torch.testing.assert_close(block(tokens).values, z)
+
+
+def test_a_closed_gate_lets_nothing_through() -> None:
+    block = LiGR(8, 2, 16, 0.0, mask=Causal()).double()
+    for gate in (block.attention_gate, block.mlp_gate):
+        torch.nn.init.constant_(gate.bias, -1e3)
+    torch.testing.assert_close(block(batch(8)).values, batch(8).values)
 
 
 def test_hstu_is_its_formulas() -> None:

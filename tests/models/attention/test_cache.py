@@ -22,7 +22,7 @@ CHOICES = {
 }
 
 
-@pytest.mark.parametrize("block", ["transformer", "hstu"])
+@pytest.mark.parametrize("block", ["transformer", "ligr", "hstu"])
 @pytest.mark.parametrize("name", CHOICES)
 @settings(max_examples=10)
 @given(st.data())

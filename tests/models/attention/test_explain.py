@@ -67,7 +67,7 @@ def test_cross_attention_tells_its_own_sizes() -> None:
 
 
 @pytest.mark.parametrize("backend", ["grouped", "reference"])
-@pytest.mark.parametrize("block", ["transformer", "hstu"])
+@pytest.mark.parametrize("block", ["transformer", "ligr", "hstu"])
 def test_what_is_recorded_is_what_every_layer_does(block: str, backend: str) -> None:
     options = {"backend": backend} if block == "hstu" else {}
     choice = AttentionChoice(positions=[Choice.of("alibi")], backend=backend)

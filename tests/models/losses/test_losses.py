@@ -11,6 +11,7 @@ from torch import Tensor
 from saccade.models.losses.binary import bce, gbce
 from saccade.models.losses.cross_entropy import cross_entropy
 from saccade.models.losses.negatives import own_negatives, shared_negatives
+from saccade.models.losses.pairwise import bpr
 from saccade.models.losses.sampled_softmax import sampled_softmax
 
 INF = math.inf
@@ -20,6 +21,8 @@ REDUCTIONS = {
     "sampled_softmax": sampled_softmax,
     "bce": bce,
     "gbce": partial(gbce, items=50, calibration=0.7),
+    "bpr": bpr,
+    "smoothed": partial(sampled_softmax, label_smoothing=0.2),
 }
 
 
@@ -40,6 +43,23 @@ def test_sampled_softmax_is_the_formula(rows: list[list[float]], temperature: fl
         -math.log(math.exp(p / temperature) / sum(math.exp(s / temperature) for s in [p, *n])) for p, *n in rows
     )
     assert sampled_softmax(positive, negative, temperature).item() == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
+@given(batches, st.floats(0, 0.9))
+def test_a_smoothed_softmax_is_the_formula(rows: list[list[float]], smoothing: float) -> None:
+    expected = 0.0
+    for row in rows:
+        log_sum = math.log(sum(map(math.exp, row)))
+        spread = sum(score - log_sum for score in row) / len(row)
+        expected -= (1 - smoothing) * (row[0] - log_sum) + smoothing * spread
+    found = sampled_softmax(*split(rows), label_smoothing=smoothing).item()
+    assert found == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
+@given(batches)
+def test_bpr_is_the_formula(rows: list[list[float]]) -> None:
+    expected = sum(-sum(log_sigmoid(p - s) for s in n) / len(n) for p, *n in rows)
+    assert bpr(*split(rows)).item() == pytest.approx(expected, rel=1e-5)
 
 
 @given(batches)
@@ -71,6 +91,9 @@ def test_a_negative_that_is_left_out_counts_nothing(name: str) -> None:
     assert loss.isfinite()
     assert all(g.isfinite().all() for g in gradients)
     assert not gradients[1][negative == -INF].any()
+    if name == "smoothed":  # what is left out has no share of the probability that is spread
+        torch.testing.assert_close(loss, reduce(positive[:1], negative[:1, 1:]))  # the other has no negative at all
+        return
     far = torch.where(negative == -INF, torch.tensor(-1e4), negative)
     torch.testing.assert_close(loss, reduce(positive, far))
 

@@ -11,9 +11,9 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from tests.plugins.hybrid.models import ITEMS, MODELS, histories
 from torch import Tensor, nn
 
 from saccade.models.attention.choice import FROM_END, TRANSFORMER, AttentionChoice
@@ -41,7 +41,7 @@ from saccade.pipelines.training.loop import Course, Training
 from saccade.pipelines.training.schedule import Schedule
 from saccade.pipelines.training.state import TrainingState
 
-ITEMS, DIM = 61, 16
+DIM = 16
 
 COURSE = Course(
     epochs=2,
@@ -78,6 +78,7 @@ class Settings:
     decay: float = 5.0
     attention: AttentionChoice = FROM_END
     block: str = "transformer"
+    model: str | None = None
     first: int = 0
     steps: int = 20
 
@@ -105,15 +106,13 @@ class Odd(nn.Module):
 
 def write_histories(folder: Path, users: int = 300) -> None:
     """Random histories, some too short to train on."""
-    rng = torch.Generator().manual_seed(0)
-    lengths = torch.randint(1, 30, (users,), generator=rng).tolist()
-    histories = [torch.randint(1, ITEMS, (n,), generator=rng).tolist() for n in lengths]
-    table = pa.table({"history": pa.array(histories, pa.list_(pa.int64()))})
-    pq.write_table(table, folder / "part-0.parquet", row_group_size=70)
+    pq.write_table(histories(users), folder / "part-0.parquet", row_group_size=70)
 
 
 def make_task(settings: Settings) -> NextItem:
-    """A small SASRec; with ``other_table`` the negatives come from a table of their own."""
+    """A small SASRec, or the model that the settings name; with ``other_table`` negatives have a table of their own."""
+    if settings.model:
+        return MODELS[settings.model]()
     loss = ScoredLoss(8, True, sampled_softmax) if settings.shared_negatives else ScoredLoss(2, False, bce)
     task = NextItem(
         history="history",
@@ -135,7 +134,7 @@ def make_engine(settings: Settings, task: NextItem) -> Engine:
     """The engine that the settings name."""
     common: Mapping[str, Any] = {
         "optimizer": settings.network,
-        "table_optimizers": {"items": settings.table, "others": settings.other_table},
+        "table_optimizers": {t.name: settings.table for t in task.tables} | {"others": settings.other_table},
         "seed": 7,
         "device": torch.device("cpu"),
         "precision": settings.precision,

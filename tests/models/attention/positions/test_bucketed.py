@@ -1,5 +1,7 @@
 """What all biases share: pair by pair or all at once, whatever the places; and their tables' gradients."""
 
+from collections.abc import Hashable
+
 import pytest
 import torch
 from hypothesis import given
@@ -7,7 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from saccade.models.attention.coordinates import Coordinates
+from saccade.models.attention.formula import Formula
+from saccade.models.attention.normalizers.softmax import Softmax
 from saccade.models.attention.positions import ALiBi, Bias, BucketedBias, RelativePosition, RelativeTime
+from saccade.models.attention.scores.dot import Dot
 
 HEADS = 3
 
@@ -123,3 +128,18 @@ def test_starts_by_saying_nothing() -> None:
         assert list(bias.state_dict()) == ["weight"]
         assert not bias.weight.any()
         assert not whole(bias, places((1, 3), 0), places((1, 3), 1)).any()
+
+
+def test_layers_that_measure_alike_share_their_buckets_and_others_dont() -> None:
+    alike = [RelativeTime(HEADS, buckets=12, unit=2.0) for _ in range(2)]
+    others = [RelativeTime(HEADS, buckets=12, unit=3.0), RelativePosition(HEADS), RelativePosition(HEADS, buckets=8)]
+    for bias in (*alike, *others):
+        nn.init.normal_(bias.weight)
+    query, key = places((2, 4), 0), places((2, 5), 1)
+    buckets: dict[Hashable, Tensor] = {}
+    for bias in (*alike, *others):
+        formula = Formula(Dot(), Softmax(), None, [bias])
+        expected = formula.bias(query, key)
+        assert expected is not None
+        torch.testing.assert_close(formula.bias(query, key, buckets), expected)
+    assert len(buckets) == 1 + len(others)

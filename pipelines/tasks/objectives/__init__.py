@@ -1,0 +1,1 @@
+"""How a history becomes something to learn and something to ask, a way a file."""
