@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
 from saccade.cluster.job.checkpoint import Checkpoint
+from saccade.cluster.job.ctr import NEED_HISTORY, CtrData, CtrEvaluate, CtrModels, CtrTables, DinModel, LogLoss
 from saccade.cluster.job.data import Data, NextItemData, SpeechClassificationData, TextClassificationData
 from saccade.cluster.job.engine import Engine
 from saccade.cluster.job.evaluate import ClassificationEvaluate, Evaluate, NextItemEvaluate
 from saccade.cluster.job.loss import CrossEntropy, NextItemLoss, SampledSoftmax
 from saccade.cluster.job.model import (
-    Network,
+    Model,
     NextItemModel,
     SasRec,
     SpeechEncoder,
@@ -26,7 +27,7 @@ from saccade.cluster.job.model import (
 from saccade.cluster.job.optimizer import Optimizer
 from saccade.cluster.job.run import Run
 from saccade.cluster.job.section import Section
-from saccade.cluster.job.tables import NextItemTables, NoTables, TextTables
+from saccade.cluster.job.tables import NextItemTables, NoTables, Table, TextTables
 from saccade.cluster.job.train import Train
 from saccade.cluster.job.wandb import Wandb
 
@@ -51,7 +52,7 @@ class Job(Section):
     """Python modules to import, of the working directory or installed: they register the parts that the job names."""
 
     data: Data
-    model: Network
+    model: Model
     tables: Section
     loss: Section
     optimizer: Optimizer = Optimizer()
@@ -60,6 +61,11 @@ class Job(Section):
     evaluate: Evaluate
     checkpoint: Checkpoint = Checkpoint()
     wandb: Wandb = Wandb()
+
+    def table(self, name: str) -> Table:
+        """The settings of one of the task's tables."""
+        found: Table = getattr(self.tables, name)
+        return found
 
     def resolved(self, directory: Path) -> Job:
         """The same job with ``data.path``, ``run.storage`` and ``run.start_from`` absolute, from ``directory``.
@@ -112,14 +118,43 @@ class SpeechClassificationJob(Job):
     evaluate: ClassificationEvaluate = ClassificationEvaluate()
 
 
+class CtrJob(Job):
+    """Predict how likely a click is."""
+
+    task: Literal["ctr"]
+    """The problem to solve; it decides which other keys there are."""
+
+    data: CtrData
+    model: CtrModels = DinModel()
+    tables: CtrTables = CtrTables()
+    loss: LogLoss = LogLoss()
+    evaluate: CtrEvaluate = CtrEvaluate()
+
+    @model_validator(mode="after")
+    def _histories_fit(self) -> CtrJob:
+        name = self.model.name
+        if name in NEED_HISTORY and self.data.history is None:
+            message = "model.name={name} needs data.history: add it, or choose dlrm or dcnv2"
+            raise PydanticCustomError("job", message, {"name": name})
+        return self
+
+    def table(self, name: str) -> Table:
+        """What all tables have in common, with what is special about this feature's."""
+        events = self.data.history.events if self.data.history else ()
+        (own,) = [each.table for each in (*self.data.features, *events) if each.column == name]
+        special = {key: value for key, value in own if value is not None}
+        return self.tables.features.model_copy(update=special)
+
+
 AnyJob: TypeAlias = Annotated[
-    NextItemJob | TextClassificationJob | SpeechClassificationJob, Field(discriminator="task")
+    NextItemJob | TextClassificationJob | SpeechClassificationJob | CtrJob, Field(discriminator="task")
 ]
-JOB_ADAPTER: TypeAdapter[NextItemJob | TextClassificationJob | SpeechClassificationJob] = TypeAdapter(AnyJob)
+JOB_ADAPTER: TypeAdapter[NextItemJob | TextClassificationJob | SpeechClassificationJob | CtrJob] = TypeAdapter(AnyJob)
 TASKS: Mapping[str, type[Job]] = {
     "next_item": NextItemJob,
     "text_classification": TextClassificationJob,
     "speech_classification": SpeechClassificationJob,
+    "ctr": CtrJob,
 }
 
 

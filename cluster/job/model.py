@@ -12,14 +12,18 @@ from saccade.cluster.job.attention import Attention, Part
 from saccade.cluster.job.section import Section
 
 
-class Network(Section):
-    """The keys of every attention network."""
+class Model(Section):
+    """The keys of every network."""
 
     name: str
     """The architecture."""
 
     dim: int = Field(default=64, ge=1)
     """Width of a token, and of a row of the table."""
+
+
+class Network(Model):
+    """The keys of every attention network."""
 
     blocks: int = Field(default=2, ge=1)
     """Attention blocks, one after the other."""

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob
+from saccade.cluster.job import CtrJob, Job, NextItemJob, SpeechClassificationJob
 from saccade.cluster.job.attention import Attention
 from saccade.cluster.job.model import Network, PluginModel
+from saccade.cluster.parts.check_ctr import check_ctr
 from saccade.cluster.parts.choose import plugin_parts
 from saccade.cluster.parts.use import use_plugins
 from saccade.cluster.training.networks import log_mel, network_of
@@ -39,6 +40,9 @@ def check_parts(job: Job, run: Path | None = None) -> None:
         UserError: names the key, shows what was given and says what there is.
     """
     use_plugins(job, run)
+    if isinstance(job, CtrJob):
+        check_ctr(job)
+        return
     build = network_of(job, CLASSES)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         _make_parts(job, build.keywords)
@@ -50,6 +54,7 @@ def _make_parts(job: Job, keywords: dict[str, Any]) -> None:
     """Make each part by itself: what a constructor refuses is then an error of its key."""
     attention, block = keywords.get("attention"), keywords.get("block")
     model, length = job.model, job.data.max_length
+    assert isinstance(model, Network)
     head = max(1, model.dim // model.heads)
     key_heads = model.attention.key_heads or model.heads
     known = {"dim": head, "heads": model.heads, "key_heads": key_heads, "max_length": length}
@@ -83,6 +88,7 @@ def _make(kind: Kind, key: str, choice: Choice, known: dict[str, Any]) -> None:
 def _check_effect(job: Job) -> None:
     """Refuse keys of the section that the chosen block or model doesn't look at: they would do nothing unnoticed."""
     model = job.model
+    assert isinstance(model, Network)
     if isinstance(model, PluginModel):
         takes = entry("model", model.name).parameters
         for name in ("blocks", "heads", "hidden", "dropout", "block"):

@@ -11,7 +11,7 @@ from torch import nn
 
 from saccade.cluster.job.attention import Attention, Part
 from saccade.cluster.job.explain import explain_value
-from saccade.cluster.job.model import Network, PluginModel
+from saccade.cluster.job.model import Model, Network, PluginModel
 from saccade.cluster.parts.options import Option, options_of, supplied
 from saccade.models.attention.choice import AttentionChoice
 from saccade.models.attention.masks.mask import Mask
@@ -62,11 +62,15 @@ def choose_attention(attention: Attention) -> AttentionChoice:
     )
 
 
-def plugin_parts(model: Network) -> list[Entry]:
+def plugin_parts(model: Model) -> list[Entry]:
     """The parts of a model that aren't Saccade's own, and the model if it isn't; they have been found before."""
     found = [entry("model", model.name)] if isinstance(model, PluginModel) else []
-    attention = choose_attention(model.attention)
-    found += _entries("block", choose("block", "model.block", model.block))
+    if isinstance(model, Network):
+        found += _entries("block", choose("block", "model.block", model.block))
+    section = getattr(model, "attention", None)
+    if not isinstance(section, Attention):
+        return [one for one in found if one.package != OWN_PACKAGE]
+    attention = choose_attention(section)
     found += _entries("score", attention.score) + _entries("normalizer", attention.normalizer)
     found += [one for choice in attention.masks for one in _entries("mask", choice)]
     found += [one for choice in attention.positions for one in _entries("position", choice)]

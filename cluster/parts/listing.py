@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
-from saccade.cluster.job.model import Network
+from saccade.cluster.job.model import Model
 from saccade.cluster.parts.choose import OWN_PACKAGE, plugin_parts
 from saccade.cluster.parts.options import Option, options_of
 from saccade.models.registry import Entry, entries
@@ -74,7 +74,7 @@ def broken_plugins() -> list[Installed]:
     return [plugin for plugin in load_installed() if plugin.broken]
 
 
-def plugin_packages(model: Network) -> dict[str, str | None]:
+def plugin_packages(model: Model) -> dict[str, str | None]:
     """The packages besides Saccade that a model's parts come from, with their versions; they have been found before."""
     parts = [_listed(entry) for entry in plugin_parts(model)]
     return {part.package: part.version for part in parts}

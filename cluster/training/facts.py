@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob, TextClassificationJob
+from saccade.cluster.job import CtrJob, Job, NextItemJob, SpeechClassificationJob, TextClassificationJob
+from saccade.cluster.training.ctr_facts import check_ctr_split, ctr_facts
 from saccade.cluster.training.sources import has_split, open_source
 from saccade.cluster.training.transforms import fit_transforms
 from saccade.models.jagged import Jagged
@@ -46,6 +47,8 @@ def gather_facts(job: Job, artifacts: Path, before: Path | None = None) -> dict[
     transforms = fit_transforms(job, artifacts, before)
     if isinstance(job, NextItemJob):
         return _next_item(job, transforms)
+    if isinstance(job, CtrJob):
+        return ctr_facts(job, transforms)
     if isinstance(job, TextClassificationJob | SpeechClassificationJob):
         source = open_source(job, "train", _labelled(job), transforms)
         facts = {"labels": list(_labels(source, job.data.label, transforms))}
@@ -72,6 +75,8 @@ def check_split(job: Job, split: Split, facts: dict[str, Any], transforms: Chain
     if isinstance(job, NextItemJob):
         source = open_source(job, split, [Column(job.data.history, "integers")], transforms)
         check_items(source, job.data.history, facts["items"], transforms)
+    elif isinstance(job, CtrJob):
+        check_ctr_split(job, split, facts, transforms)
     elif isinstance(job, TextClassificationJob | SpeechClassificationJob):
         source = open_source(job, split, _labelled(job), transforms)
         check_labels(source, job.data.label, tuple(facts["labels"]))

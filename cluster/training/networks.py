@@ -7,7 +7,7 @@ from typing import Any
 
 from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob
 from saccade.cluster.job.data import SpeechClassificationData
-from saccade.cluster.job.model import PluginModel, SasRec, SpeechEncoder, TextEncoder
+from saccade.cluster.job.model import Network, PluginModel, SasRec, SpeechEncoder, TextEncoder
 from saccade.cluster.parts.choose import checked_options, choose, choose_attention, find
 from saccade.models.recommendation.sasrec import SASRec
 from saccade.models.speech.classifier import SpeechClassifier
@@ -26,6 +26,7 @@ def network_of(job: Job, classes: int = 0) -> partial[Any]:
         UserError: no such model or part, or a wrong option.
     """
     model = job.model
+    assert isinstance(model, Network)
     known: dict[str, Any] = model.model_dump(include={"dim", "blocks", "heads", "hidden", "dropout"})
     known |= {
         "max_length": job.data.max_length,
