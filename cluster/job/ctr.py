@@ -320,3 +320,6 @@ class CtrEvaluate(Evaluate):
 
     select: str = Field(default="valid/auc", pattern=r"^valid/.")
     """The metric whose highest value marks the best checkpoint."""
+
+    resamples: int = Field(default=0, ge=0)
+    """Of the bootstrap, over users where data.user is set, that gives the test's metrics 95 % intervals; 0: none."""

@@ -37,6 +37,7 @@ def ctr_task(job: CtrJob, facts: Mapping[str, Any]) -> Ctr:
         dim=job.model.dim,
         standard_deviations={name: job.table(name).standard_deviation for name in rows},
         auxiliary=job.model.auxiliary if isinstance(job.model, DienModel) else None,
+        resamples=job.evaluate.resamples,
     )
 
 

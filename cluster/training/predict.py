@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import pyarrow.parquet as pq
 import torch
 from tqdm import tqdm
 
-from saccade.cluster.job import Job, NextItemJob
+from saccade.cluster.job import CtrJob, Job, NextItemJob
 from saccade.cluster.parts.check import check_parts
+from saccade.cluster.training.ctr_facts import check_ctr_ids
 from saccade.cluster.training.engines import choose_device, make_engine
 from saccade.cluster.training.facts import check_items
 from saccade.cluster.training.tasks import make_task
@@ -57,10 +59,12 @@ def predict(path: Path, data: str, output: Path, top_k: int) -> dict[str, Any]:
     engine = make_engine(job, task, choose_device(job))
     engine.load(CheckpointReader(trained.checkpoint))
     split = next((name for name in ("predict", "test", "train") if name in splits(data)), None)
-    columns = [column for column in task.columns if column.name != getattr(job.data, "label", None)]
+    columns = [column for column in task.columns if column.name not in _unasked(job)]
     source = Source.open(data, split, columns, prepare=transforms.making(column.name for column in columns))
     if isinstance(job, NextItemJob):
         check_items(source, job.data.history, facts["items"], transforms)
+    if isinstance(job, CtrJob):
+        check_ctr_ids(job, source, facts, transforms)
     reader = Reader(
         source,
         task,
@@ -100,6 +104,16 @@ def predict(path: Path, data: str, output: Path, top_k: int) -> dict[str, Any]:
     }
 
 
+def _unasked(job: Job) -> Collection[str]:
+    """The columns that only training and evaluation read."""
+    if not isinstance(job, CtrJob):
+        return {getattr(job.data, "label", None)} - {None}
+    history = job.data.history
+    searched = {history.search.target, history.search.column} if history and history.search else set()
+    features = {feature.column for feature in job.data.features} | searched
+    return {name for name in (*job.data.labels, job.data.user) if name is not None and name not in features}
+
+
 def _users(job: Job, data: str, split: str | None) -> tuple[str, pa.Array] | None:
     """The column of user ids by name, where the task knows users and the data has integers or strings for them."""
     if not isinstance(job, NextItemJob):
@@ -125,7 +139,9 @@ def _write(
     if users is not None:
         columns[users[0]] = users[1].take(columns["row"])
     answers = {name: torch.cat([part[name] for part in found])[order] for name in (found[0] if found else ())}
-    if answers:
+    if "scores" not in answers:
+        columns |= {name: pa.array(values.numpy()) for name, values in answers.items()}
+    else:
         possible = answers["scores"] > float("-inf")  # a row that has seen nearly all items has fewer than k left
         offsets = pa.array(torch.nn.functional.pad(possible.sum(1).cumsum(0), (1, 0)).int().numpy())
         for name, values in answers.items():

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from saccade.pipelines.batch import Batch
 from saccade.pipelines.collective import Collective
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.examples import Examples, Values
+from saccade.pipelines.metrics.binary import BinaryMetrics
 from saccade.pipelines.parquet.schema import Column, Kind
 from saccade.pipelines.runs import Runs
 from saccade.pipelines.shard import TableShard
@@ -28,8 +30,14 @@ from saccade.pipelines.task import Evaluation, Split
 FeatureType = Literal["id", "ids", "number"]
 COLUMN_KINDS: Mapping[FeatureType, Kind] = {"id": "integer", "ids": "integers", "number": "number"}
 
-OTHERS = "others"
-"""The look-up of the items that an auxiliary loss sets against those of the history; no column may be called so."""
+OTHERS = "other items"
+"""The look-up of the items that an auxiliary loss sets against those of the history; features have no blanks."""
+
+USER = "user of the row"
+"""The column of a window's rows that has their users."""
+
+HISTORY_LENGTHS = (0, 1, 10, 50)
+"""Where the ranges begin by which an evaluation slices its rows."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,7 @@ class Ctr:
         dim: width of every table.
         standard_deviations: of the initial values, by table.
         auxiliary: what the auxiliary loss counts for; None for a network that has none.
+        resamples: of the bootstrap intervals of a test.
     """
 
     def __init__(
@@ -126,9 +135,10 @@ class Ctr:
         dim: int,
         standard_deviations: Mapping[str, float],
         auxiliary: float | None = None,
+        resamples: int = 0,
     ) -> None:
         self.labels, self.features, self.history, self.user = list(labels), list(features), history, user
-        self.build, self.auxiliary = build, auxiliary
+        self.build, self.auxiliary, self.resamples = build, auxiliary, resamples
         self.ids = [feature for feature in features if feature.type != "number"]
         self.numbers = [feature.column for feature in features if feature.type == "number"]
         self.events = list(history.events) if history else []
@@ -173,7 +183,7 @@ class Ctr:
         if split != "predict":
             columns |= {label: examples.columns[label] for label in self.labels}
         if split in ("valid", "test") and self.user:
-            columns["user"] = examples.columns[self.user]
+            columns[USER] = examples.columns[self.user]
         cost = torch.ones_like(examples.rows)
         if self.history:
             histories = self._histories(examples, self.history)
@@ -229,12 +239,14 @@ class Ctr:
             events += layout.total
         if self.auxiliary is not None and self.history:
             rows = next(f.rows for f in self.ids if f.column == self.history.items.target)
+            # Layouts say which rows drawn items belong to; without one, in evaluation, there is no auxiliary loss.
             drawn = layout.total if split == "train" else 0
+            inputs |= {OTHERS: layout} if split == "train" else {}
             lookups[OTHERS] = torch.randint(min(1, rows - 1), rows, (drawn,), generator=generator)
         if split != "predict":
             inputs["labels"] = _side_by_side(examples, self.labels)
-        if "user" in examples.columns:
-            inputs["user"] = examples.tensor("user")
+        if USER in examples.columns:
+            inputs["user"] = examples.tensor(USER)
         return Batch(lookups, inputs, len(examples) * len(self.labels), events, examples.rows)
 
     def forward(self, network: Callable[..., Tensor], embeddings: Mapping[str, Tensor], batch: Batch) -> Tensor:
@@ -253,7 +265,7 @@ class Ctr:
         target = _sum([embeddings[event.target] for event in self.events if event.target is not None])
         history = Jagged(_sum([embeddings[event.column] for event in self.events]), layout)
         contrast = None
-        if self.auxiliary is not None and embeddings[OTHERS].shape[0] == layout.total and torch.is_grad_enabled():
+        if OTHERS in batch.inputs:
             contrast = Contrast(embeddings[self.history.items.column], embeddings[OTHERS])
         return network(Impressions(features, numbers, target, history, contrast))
 
@@ -270,8 +282,8 @@ class Ctr:
     def evaluation(
         self, split: Split, collective: Collective, shards: Callable[[str], Sequence[TableShard]]
     ) -> Evaluation:
-        """AUC, GAUC by user, log loss, NE and calibration of each label."""
-        raise NotImplementedError
+        """AUC, GAUC by user, log loss, NE, calibration of each label; slices by the length of histories."""
+        return _Clicks(self, collective, self.resamples if split == "test" else 0)
 
     def predict(
         self, output: Tensor, batch: Batch, shards: Callable[[str], Sequence[TableShard]], top_k: int
@@ -281,6 +293,41 @@ class Ctr:
         if len(self.labels) == 1:
             return {"probability": chances[0]}
         return {f"probability_{label}": chance for label, chance in zip(self.labels, chances, strict=True)}
+
+
+class _Clicks:
+    """Measures each label; several have their names before the metrics, and the mean of each metric besides."""
+
+    def __init__(self, task: Ctr, collective: Collective, resamples: int) -> None:
+        edges = [*(f"{low}-{high - 1}" for low, high in pairwise(HISTORY_LENGTHS)), f"{HISTORY_LENGTHS[-1]}+"]
+        slices = {"history_length": ["0", *edges[1:]]} if task.history else {}
+        self.labels = task.labels
+        self.metrics = [
+            BinaryMetrics(collective, grouped=task.user is not None, slices=slices, resamples=resamples)
+            for _ in task.labels
+        ]
+
+    def update(self, output: Tensor, batch: Batch) -> None:
+        labels, user, layout = (batch.inputs.get(name) for name in ("labels", "user", "history"))
+        assert isinstance(labels, Tensor)
+        slices = None
+        if isinstance(layout, Layout):
+            length = torch.bucketize(layout.lengths, torch.tensor(HISTORY_LENGTHS), right=True) - 1
+            slices = {"history_length": length}
+        for place, metrics in enumerate(self.metrics):
+            users = user if isinstance(user, Tensor) else None
+            metrics.update(output[:, place], labels[:, place], batch.rows, groups=users, slices=slices)
+
+    def result(self) -> dict[str, float]:
+        found = [metrics.result() for metrics in self.metrics]
+        if len(found) == 1:
+            return found[0]
+        each = {f"{label}_{k}": v for label, one in zip(self.labels, found, strict=True) for k, v in one.items()}
+        return {name: sum(one[name] for one in found) / len(found) for name in found[0]} | each
+
+    def report(self) -> dict[str, Any]:
+        found = [metrics.report() for metrics in self.metrics]
+        return found[0] if len(found) == 1 else {"labels": dict(zip(self.labels, found, strict=True))}
 
 
 def _side_by_side(examples: Examples, columns: Sequence[str]) -> Tensor:
