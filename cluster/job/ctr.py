@@ -145,7 +145,7 @@ class CtrData(Data):
 
 
 def _error(message: str, column: str) -> PydanticCustomError:
-    return PydanticCustomError("job", message, {"column": column})  # type: ignore[arg-type]
+    return PydanticCustomError("job", message, {"column": column})
 
 
 class CtrModel(Model):

@@ -140,9 +140,9 @@ class CtrJob(Job):
 
     def table(self, name: str) -> Table:
         """What all tables have in common, with what is special about this feature's."""
-        events = self.data.history.events if self.data.history else ()
-        (own,) = [each.table for each in (*self.data.features, *events) if each.column == name]
-        special = {key: value for key, value in own if value is not None}
+        own = {feature.column: feature.table for feature in self.data.features}
+        own |= {event.column: event.table for event in (self.data.history.events if self.data.history else ())}
+        special = {key: value for key, value in own[name] if value is not None}
         return self.tables.features.model_copy(update=special)
 
 

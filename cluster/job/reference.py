@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from pydantic_core import to_jsonable_python
 
+from saccade.cluster.job.ctr import CtrEvent, CtrFeature
 from saccade.cluster.job.data import Data
 from saccade.cluster.job.job import TASKS, Job
 from saccade.cluster.job.keys import sections_in
@@ -26,6 +27,8 @@ PARTS = {
     "block": "a [block](#blocks)",
     "filter": "list of [conditions](#conditions)",
     "transforms": "list of [transforms](#transforms)",
+    "features": "list of [features](#features-of-ctr)",
+    "events": "list of [features of events](#features-of-ctr)",
 }
 BEGIN, END = "<!-- begin: made by saccade.cluster.job.reference -->", "<!-- end -->"
 
@@ -96,7 +99,11 @@ def _elements() -> list[str]:
         (name,) = get_args(kind.model_fields["name"].annotation)
         keys = "\n".join(_rows(kind, "", omit="name"))
         parts.append(f"#### `{name}`\n\n{_one_line(kind.__doc__)}\n\n{HEAD}\n{keys}")
-    return parts
+    features = ["### Features of ctr"]
+    for title, kind in (("an entry of data.features", CtrFeature), ("an entry of data.history.events", CtrEvent)):
+        keys = "\n".join(_rows(kind, ""))
+        features.append(f"#### {title}\n\n{_one_line(kind.__doc__)}\n\n{HEAD}\n{keys}")
+    return [*parts, *features]
 
 
 def _own_parts() -> list[str]:

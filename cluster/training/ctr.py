@@ -47,7 +47,7 @@ def ctr_history(job: CtrJob, rows: Mapping[str, int]) -> History | None:
     if history is None:
         return None
     events = [Event(event.column, event.target, rows.get(event.column, 0)) for event in history.events]
-    search = history.search and Search(history.search.column, history.search.target)
+    search = None if history.search is None else Search(history.search.column, history.search.target)
     return History(events, job.data.max_length, search)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -25,17 +26,17 @@ def ctr_facts(job: CtrJob, transforms: Chain) -> dict[str, Any]:
         UserError: an id is negative or outside of a table whose rows the job sets, or a label isn't 0 or 1.
     """
     _check_vocabularies(job, transforms)
-    source = open_source(job, "train", _columns(job), transforms)
+    opened = partial(_one_column, job, "train", transforms)
     rows: dict[str, int] = {}
-    for table, columns in _tables(job).items():
+    for table, columns in id_columns(job).items():
         given = job.table(table).rows
         if given != "auto":
             rows[table] = given
             continue
         known = [transforms.ids(column) for column in columns]
         for column, ids in zip(columns, known, strict=True):
-            _check_ids(source, column, table, 1 << 62, ids)  # no negative ones
-        counted = [ids or integer_range(source, column)[1] + 1 for column, ids in zip(columns, known, strict=True)]
+            _check_ids(opened, column, table, 1 << 62, ids)  # no negative ones
+        counted = [ids or integer_range(opened(c), c)[1] + 1 for c, ids in zip(columns, known, strict=True)]
         rows[table] = max(counted)
     facts = {"rows": {table: max(count, 2) for table, count in rows.items()}}
     splits: tuple[Split, ...] = ("train", "valid", "test")
@@ -51,9 +52,9 @@ def check_ctr_split(job: CtrJob, split: Split, facts: Mapping[str, Any], transfo
     Raises:
         UserError: they don't; names the first such row.
     """
-    source = open_source(job, split, _columns(job), transforms)
-    check_ctr_ids(job, source, facts, transforms)
+    check_ctr_ids(job, partial(_one_column, job, split, transforms), facts, transforms)
     for label in job.data.labels:
+        source = open_source(job, split, [Column(label, "integer")], transforms)
         row = first_outside(source, label, 0, 1)
         if row is not None:
             value = int(_values(source, row, label)[0])
@@ -63,17 +64,28 @@ def check_ctr_split(job: CtrJob, split: Split, facts: Mapping[str, Any], transfo
             )
 
 
-def check_ctr_ids(job: CtrJob, source: Source, facts: Mapping[str, Any], transforms: Chain) -> None:
-    """Check that all ids of some rows have rows in their tables; raises as ``check_ctr_split`` does."""
-    for table, columns in _tables(job).items():
+def _one_column(job: CtrJob, split: Split, transforms: Chain, column: str) -> Source:
+    """A column by itself: where the footers don't tell its range, nothing else is decoded for it."""
+    (found,) = (each for each in ctr_columns(job) if each.name == column)
+    return open_source(job, split, [found], transforms)
+
+
+def check_ctr_ids(job: CtrJob, opened: Callable[[str], Source], facts: Mapping[str, Any], transforms: Chain) -> None:
+    """Check that all ids of some rows, of which ``opened`` gives a column, have rows in their tables.
+
+    Raises:
+        UserError: one hasn't; names the first row that holds it.
+    """
+    for table, columns in id_columns(job).items():
         for column in columns:
-            _check_ids(source, column, table, facts["rows"][table], transforms.ids(column))
+            _check_ids(opened, column, table, facts["rows"][table], transforms.ids(column))
 
 
-def _check_ids(source: Source, column: str, table: str, rows: int, known: int | None) -> None:
+def _check_ids(opened: Callable[[str], Source], column: str, table: str, rows: int, known: int | None) -> None:
     """Check that a column's ids are 0 .. rows - 1, unless the transform that makes them leaves no doubt."""
     if known is not None and known <= rows:
         return
+    source = opened(column)
     row = first_outside(source, column, 0, rows - 1)
     if row is None:
         return
@@ -90,10 +102,10 @@ def _check_ids(source: Source, column: str, table: str, rows: int, known: int | 
 
 def _values(source: Source, row: int, column: str) -> Tensor:
     cell = source.read(row, row + 1).columns[column]
-    return cell if isinstance(cell, Tensor) else cell.values  # type: ignore[union-attr]
+    return cell if isinstance(cell, Tensor) else cell.values
 
 
-def _tables(job: CtrJob) -> dict[str, list[str]]:
+def id_columns(job: CtrJob) -> dict[str, list[str]]:
     """The columns with ids of each table."""
     tables = {feature.column: [feature.column] for feature in job.data.features if feature.type != "number"}
     for event in job.data.history.events if job.data.history else ():
@@ -101,16 +113,16 @@ def _tables(job: CtrJob) -> dict[str, list[str]]:
     return tables
 
 
-def _columns(job: CtrJob) -> list[Column]:
-    """What is looked at: ids and labels."""
-    columns = [Column(f.column, COLUMN_KINDS[f.type], 0) for f in job.data.features if f.type != "number"]
+def ctr_columns(job: CtrJob) -> list[Column]:
+    """The features and labels, as the task reads them."""
+    columns = [Column(f.column, COLUMN_KINDS[f.type], 0) for f in job.data.features]
     columns += [Column(event.column, "integers", 0) for event in (job.data.history.events if job.data.history else ())]
     return columns + [Column(label, "integer") for label in job.data.labels]
 
 
 def _check_vocabularies(job: CtrJob, transforms: Chain) -> None:
     """Columns that share a table must have been numbered alike."""
-    for table, columns in _tables(job).items():
+    for table, columns in id_columns(job).items():
         first, *others = [transforms.vocabulary(column) for column in columns]
         for column, other in zip(columns[1:], others, strict=True):
             both = first is not None and other is not None

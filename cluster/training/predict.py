@@ -64,7 +64,12 @@ def predict(path: Path, data: str, output: Path, top_k: int) -> dict[str, Any]:
     if isinstance(job, NextItemJob):
         check_items(source, job.data.history, facts["items"], transforms)
     if isinstance(job, CtrJob):
-        check_ctr_ids(job, source, facts, transforms)
+
+        def opened(name: str) -> Source:
+            column = next(each for each in columns if each.name == name)
+            return Source.open(data, split, [column], prepare=transforms.making([name]))
+
+        check_ctr_ids(job, opened, facts, transforms)
     reader = Reader(
         source,
         task,
@@ -107,7 +112,7 @@ def predict(path: Path, data: str, output: Path, top_k: int) -> dict[str, Any]:
 def _unasked(job: Job) -> Collection[str]:
     """The columns that only training and evaluation read."""
     if not isinstance(job, CtrJob):
-        return {getattr(job.data, "label", None)} - {None}
+        return [str(getattr(job.data, "label", ""))]
     history = job.data.history
     searched = {history.search.target, history.search.column} if history and history.search else set()
     features = {feature.column for feature in job.data.features} | searched

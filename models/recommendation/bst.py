@@ -40,7 +40,8 @@ class BST(nn.Module):
 
     def forward(self, impressions: Impressions) -> Interest:
         """[B, D] targets and [T, D] events -> [B, D]."""
-        tokens = append(*reversed(seen(impressions)))
+        target, history = seen(impressions)
+        tokens = append(history, target)
         values = tokens.values
         for position in self.positions:
             values = values + position(tokens.layout)
