@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from saccade.cluster.job.attention import Attention, Part
@@ -168,9 +168,14 @@ class CtrModel(Model):
     network with an output a label."""
 
 
+NAMED = ConfigDict(json_schema_extra={"required": ["name"]})
+"""Of models that must be named in a job: one without a name is the default one, also to an editor."""
+
+
 class MeanPoolingModel(CtrModel):
     """The mean of the history's events: the baseline that attention has to beat."""
 
+    model_config = NAMED
     name: Literal["mean_pooling"] = "mean_pooling"
     """The architecture."""
 
@@ -201,6 +206,7 @@ class TargetAttentionAttention(Attention):
 class TargetAttentionModel(CtrModel):
     """Multi-head attention with the target as its query."""
 
+    model_config = NAMED
     name: Literal["target_attention"] = "target_attention"
     """The architecture."""
 
@@ -228,6 +234,7 @@ class BstAttention(Attention):
 class BstModel(CtrModel, Network):
     """BST: a Transformer over the history and the target."""
 
+    model_config = NAMED
     name: Literal["bst"] = "bst"
     """The architecture."""
 
@@ -244,6 +251,7 @@ class BstModel(CtrModel, Network):
 class DienModel(CtrModel):
     """DIEN: interests that evolve towards the target, by two recurrent layers."""
 
+    model_config = NAMED
     name: Literal["dien"] = "dien"
     """The architecture."""
 
@@ -254,6 +262,7 @@ class DienModel(CtrModel):
 class DlrmModel(CtrModel):
     """DLRM: dot products of all pairs of features; a history enters as its mean."""
 
+    model_config = NAMED
     name: Literal["dlrm"] = "dlrm"
     """The architecture."""
 
@@ -261,6 +270,7 @@ class DlrmModel(CtrModel):
 class Dcnv2Model(CtrModel):
     """DCNv2: a cross network before the layers; a history enters as its mean."""
 
+    model_config = NAMED
     name: Literal["dcnv2"] = "dcnv2"
     """The architecture."""
 
