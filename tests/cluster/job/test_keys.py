@@ -13,7 +13,6 @@ from saccade.cluster.job.keys import key_paths
 from saccade.pipelines.errors import UserError
 
 
-
 def least(task: str) -> dict[str, Any]:
     """The shortest job of a task."""
     features = {"features": [{"column": "item"}]} if task == "ctr" else {}
