@@ -42,6 +42,8 @@ def check_parts(job: Job, run: Path | None = None) -> None:
     use_plugins(job, run)
     if isinstance(job, CtrJob):
         check_ctr(job)
+        if isinstance(job.model, Network):
+            _check_effect(job)
         return
     build = network_of(job, CLASSES)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
