@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from torch import nn
+import torch
 
 from saccade.cluster.job import CtrJob
 from saccade.cluster.job.ctr import BstModel, Dcnv2Model, DienModel, DinModel, DlrmModel, TargetAttentionModel
@@ -19,7 +19,7 @@ from saccade.models.recommendation.dien import DIEN
 from saccade.models.recommendation.din import DIN
 from saccade.models.recommendation.dlrm import DotInteraction
 from saccade.models.recommendation.mean_pooling import MeanPooling
-from saccade.models.recommendation.mlp import MLP
+from saccade.models.recommendation.mlp import Logits
 from saccade.models.recommendation.mmoe import MMoE
 from saccade.models.recommendation.target_attention import TargetAttention
 from saccade.pipelines.tasks.ctr import Ctr, Event, Feature, History, Search
@@ -53,36 +53,62 @@ def ctr_history(job: CtrJob, rows: Mapping[str, int]) -> History | None:
 
 def ctr_network(job: CtrJob) -> CtrNetwork:
     """The network that the section ``model`` describes, newly initialised."""
+    network: CtrNetwork = _built(ctr_call(job))
+    return network
+
+
+def ctr_call(job: CtrJob) -> partial[Any]:
+    """The call that builds it; some of its arguments are such calls themselves, so that an export can name them."""
     model, features = job.model, job.data.features
-    numbers = sum(feature.type == "number" for feature in features)
     pooling = [f.pooling if f.type == "ids" else None for f in features if f.type != "number"]
-    vectors = len(pooling) + (job.data.history is not None)
-    history = None if job.data.history is None else _history(job)
-    interaction: nn.Module
+    vectors = {
+        "vectors": len(pooling) + (job.data.history is not None),
+        "dim": model.dim,
+        "numbers": sum(feature.type == "number" for feature in features),
+    }
     if isinstance(model, DlrmModel):
-        interaction = DotInteraction(vectors, model.dim, numbers, model.dropout)
+        interaction: partial[Any] = partial(DotInteraction, **vectors, dropout=model.dropout)
     elif isinstance(model, Dcnv2Model):
-        interaction = CrossNetwork(vectors, model.dim, numbers, model.crosses, model.rank)
+        interaction = partial(CrossNetwork, **vectors, crosses=model.crosses, rank=model.rank)
     else:
-        interaction = Concat(vectors, model.dim, numbers)
-    return CtrNetwork(model.dim, pooling, history, interaction, _head(job, interaction.width), model.dropout)
+        interaction = partial(Concat, **vectors)
+    with torch.device("meta"):  # takes no memory, and no random number
+        width = _built(interaction).width
+    return partial(
+        CtrNetwork,
+        dim=model.dim,
+        pooling=pooling,
+        history=None if job.data.history is None else _history(job),
+        interaction=interaction,
+        head=_head(job, width),
+        dropout=model.dropout,
+    )
 
 
-def _history(job: CtrJob) -> nn.Module:
+def _built(call: partial[Any]) -> Any:
+    arguments = {name: _built(value) if isinstance(value, partial) else value for name, value in call.keywords.items()}
+    return call.func(**arguments)
+
+
+def _history(job: CtrJob) -> partial[Any]:
     model, length = job.model, job.data.max_length
     if isinstance(model, DinModel):
-        return DIN(model.dim, model.unit, model.activation, model.normalizer)
+        unit = {"layers": model.unit, "activation": model.activation, "normalizer": model.normalizer}
+        return partial(DIN, dim=model.dim, **unit)
     if isinstance(model, BstModel):
+        sizes = model.model_dump(include={"dim", "blocks", "heads", "hidden", "dropout"})
         attention, block = choose_attention(model.attention), choose("block", "model.block", model.block)
-        return BST(model.dim, model.blocks, model.heads, model.hidden, model.dropout, length, attention, block)
+        return partial(BST, **sizes, max_length=length, attention=attention, block=block)
     if isinstance(model, TargetAttentionModel):
-        return TargetAttention(model.dim, model.heads, length, choose_attention(model.attention))
-    return DIEN(model.dim) if isinstance(model, DienModel) else MeanPooling()
+        attention = choose_attention(model.attention)
+        return partial(TargetAttention, dim=model.dim, heads=model.heads, max_length=length, attention=attention)
+    return partial(DIEN, dim=model.dim) if isinstance(model, DienModel) else partial(MeanPooling)
 
 
-def _head(job: CtrJob, width: int) -> nn.Module:
-    model, labels = job.model, len(job.data.labels)
+def _head(job: CtrJob, width: int) -> partial[Any]:
+    model = job.model
+    sizes = {"inputs": width, "labels": len(job.data.labels), "layers": model.layers}
+    rest = {"dropout": model.dropout, "activation": model.activation}
     if model.experts is not None:
-        return MMoE(width, labels, model.experts, model.layers, model.dropout, model.activation)
-    layers = MLP(width, model.layers, model.dropout, model.activation)
-    return nn.Sequential(layers, nn.Linear(layers.width, labels))
+        return partial(MMoE, **sizes, experts=model.experts, **rest)
+    return partial(Logits, **sizes, **rest)

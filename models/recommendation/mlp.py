@@ -50,3 +50,20 @@ class MLP(nn.Module):
         """[..., inputs] -> [..., width]."""
         out: Tensor = self.layers(values)
         return out
+
+
+class Logits(nn.Module):
+    """Layers, and one linear output for each label."""
+
+    def __init__(
+        self, inputs: int, labels: int, layers: Sequence[int], dropout: float, activation: Activation = "relu"
+    ) -> None:
+        """``labels`` outputs; the other arguments are MLP's."""
+        super().__init__()
+        self.layers = MLP(inputs, layers, dropout, activation)
+        self.outputs = nn.Linear(self.layers.width, labels)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """[..., inputs] -> [..., labels]."""
+        out: Tensor = self.outputs(self.layers(values))
+        return out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from safetensors.torch import load_file
 from tests.cluster.training.ctr_steps import FEATURES, HISTORY, make_job, make_task, write_rows
 from tests.cluster.training.program import saccade
 
@@ -30,7 +33,8 @@ def change(data: Path, column: str, values: Any, split: str = "valid") -> None:
     path = data / split / "part-0.parquet"
     table = pq.read_table(path)
     place = table.schema.get_field_index(column)
-    pq.write_table(table.set_column(place, column, values(table[column].to_pylist())), path, row_group_size=40)
+    changed = table.set_column(place, column, values(table[column].to_pylist()))
+    pq.write_table(changed, path, row_group_size=40)
 
 
 @pytest.mark.slow
@@ -62,6 +66,24 @@ def test_train_evaluate_and_predict(data: Path, tmp_path: Path) -> None:
     assert found["row"].to_pylist() == list(range(150))
     assert all(0 < p < 1 for p in found["probability_like"].to_pylist())
     assert saccade("report", run).code == 0
+    assert saccade("checkpoint", "export", run, tmp_path / "exported").code == 0
+    network = built(json.loads((tmp_path / "exported" / "model.json").read_text())["network"])
+    weights = load_file(tmp_path / "exported" / "model.safetensors")
+    network.load_state_dict({k.removeprefix("network/"): v for k, v in weights.items() if k.startswith("network/")})
+    assert {"tables/item", "tables/genres", "tables/tags", "tables/stars"} <= set(weights)
+
+
+def built(value: Any) -> Any:
+    """What an export's calls make, as docs/checkpoints.md does it."""
+    if isinstance(value, list):
+        return [built(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if "class" not in value:
+        return {name: built(one) for name, one in value.items()}
+    module, name = value["class"].rsplit(".", 1)
+    assert module.startswith("saccade.models.")
+    return getattr(import_module(module), name)(**built(value["arguments"]))
 
 
 def test_an_id_beyond_its_table_is_named_with_file_and_row(data: Path, tmp_path: Path) -> None:
