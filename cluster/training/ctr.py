@@ -74,15 +74,12 @@ def ctr_call(job: CtrJob) -> partial[Any]:
         interaction = partial(Concat, **vectors)
     with torch.device("meta"):  # takes no memory, and no random number
         width = _built(interaction).width
-    return partial(
-        CtrNetwork,
-        dim=model.dim,
-        pooling=pooling,
-        history=None if job.data.history is None else _history(job),
-        interaction=interaction,
-        head=_head(job, width),
-        dropout=model.dropout,
-    )
+    parts: dict[str, Any] = {  # in the order in which they draw their random numbers
+        "history": None if job.data.history is None else _history(job),
+        "interaction": interaction,
+        "head": _head(job, width),
+    }
+    return partial(CtrNetwork, dim=model.dim, pooling=pooling, dropout=model.dropout, **parts)
 
 
 def _built(call: partial[Any]) -> Any:
@@ -93,8 +90,7 @@ def _built(call: partial[Any]) -> Any:
 def _history(job: CtrJob) -> partial[Any]:
     model, length = job.model, job.data.max_length
     if isinstance(model, DinModel):
-        unit = {"layers": model.unit, "activation": model.activation, "normalizer": model.normalizer}
-        return partial(DIN, dim=model.dim, **unit)
+        return partial(DIN, dim=model.dim, layers=model.unit, activation=model.activation, normalizer=model.normalizer)
     if isinstance(model, BstModel):
         sizes = model.model_dump(include={"dim", "blocks", "heads", "hidden", "dropout"})
         attention, block = choose_attention(model.attention), choose("block", "model.block", model.block)
@@ -107,8 +103,6 @@ def _history(job: CtrJob) -> partial[Any]:
 
 def _head(job: CtrJob, width: int) -> partial[Any]:
     model = job.model
-    sizes = {"inputs": width, "labels": len(job.data.labels), "layers": model.layers}
-    rest = {"dropout": model.dropout, "activation": model.activation}
-    if model.experts is not None:
-        return partial(MMoE, **sizes, experts=model.experts, **rest)
-    return partial(Logits, **sizes, **rest)
+    known = model.model_dump(include={"layers", "dropout", "activation"})
+    known |= {"inputs": width, "labels": len(job.data.labels)}
+    return partial(Logits, **known) if model.experts is None else partial(MMoE, **known, experts=model.experts)
