@@ -137,8 +137,9 @@ def _how_to_build(job: Mapping[str, Any], facts: Mapping[str, Any], artifacts: P
     The call needs saccade.models, and the modules under ``plugins``, which are to be imported before: they register the
     parts that aren't Saccade's own.
     """
-    from saccade.cluster.job import SpeechClassificationJob, parse_job
+    from saccade.cluster.job import CtrJob, SpeechClassificationJob, parse_job
     from saccade.cluster.parts.choose import plugin_parts
+    from saccade.cluster.training.ctr import ctr_call
     from saccade.cluster.training.tasks import make_task
     from saccade.models.speech.log_mel import LogMel
 
@@ -148,6 +149,8 @@ def _how_to_build(job: Mapping[str, Any], facts: Mapping[str, Any], artifacts: P
     if isinstance(parsed, SpeechClassificationJob):
         settings = parsed.data.model_dump(include={"sampling_rate", "mels", "frame_ms", "hop_ms"})
         build = partial(build.func, **{**build.keywords, "features": partial(LogMel, **settings)})
+    if isinstance(parsed, CtrJob):
+        build = ctr_call(parsed)
     plugins = dict.fromkeys(part.cls.__module__ for part in plugin_parts(parsed.model))
     return {"facts": facts, "network": _call(build), "plugins": list(plugins)}
 

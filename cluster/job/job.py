@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
 from saccade.cluster.job.checkpoint import Checkpoint
+from saccade.cluster.job.ctr import NEED_HISTORY, CtrData, CtrEvaluate, CtrModels, CtrTables, DinModel, LogLoss
 from saccade.cluster.job.data import Data, NextItemData, SpeechClassificationData, TextClassificationData
 from saccade.cluster.job.engine import Engine
 from saccade.cluster.job.evaluate import ClassificationEvaluate, Evaluate, NextItemEvaluate
@@ -19,7 +20,7 @@ from saccade.cluster.job.next_item_models import Bert4Rec, NextItemModel
 from saccade.cluster.job.optimizer import Optimizer
 from saccade.cluster.job.run import Run
 from saccade.cluster.job.section import Section
-from saccade.cluster.job.tables import NextItemTables, NoTables, TextTables
+from saccade.cluster.job.tables import NextItemTables, NoTables, Table, TextTables
 from saccade.cluster.job.train import Train
 from saccade.cluster.job.wandb import Wandb
 
@@ -54,6 +55,11 @@ class Job(Section):
     checkpoint: Checkpoint = Checkpoint()
     wandb: Wandb = Wandb()
 
+    def table(self, name: str) -> Table:
+        """The settings of one of the task's tables."""
+        found: Table = getattr(self.tables, name)
+        return found
+
     def resolved(self, directory: Path) -> Job:
         """The same job with ``data.path``, ``run.storage`` and ``run.start_from`` absolute, from ``directory``.
 
@@ -85,6 +91,13 @@ class NextItemJob(Job):
             raise PydanticCustomError("job", message, {"length": self.data.max_length})
         return self
 
+    def table(self, name: str) -> Table:
+        """The items' own settings, or those that the tables of side features share."""
+        if name == "items":
+            return self.tables.items
+        shared = self.tables.features
+        return Table(sharding=shared.sharding, standard_deviation=shared.standard_deviation, optimizer=shared.optimizer)
+
 
 class TextClassificationJob(Job):
     """Give a text one of several labels."""
@@ -112,14 +125,43 @@ class SpeechClassificationJob(Job):
     evaluate: ClassificationEvaluate = ClassificationEvaluate()
 
 
+class CtrJob(Job):
+    """Predict how likely a click is."""
+
+    task: Literal["ctr"]
+    """The problem to solve; it decides which other keys there are."""
+
+    data: CtrData
+    model: CtrModels = DinModel()
+    tables: CtrTables = CtrTables()
+    loss: LogLoss = LogLoss()
+    evaluate: CtrEvaluate = CtrEvaluate()
+
+    @model_validator(mode="after")
+    def _histories_fit(self) -> CtrJob:
+        name = self.model.name
+        if name in NEED_HISTORY and self.data.history is None:
+            message = "model.name={name} needs data.history: add it, or choose dlrm or dcnv2"
+            raise PydanticCustomError("job", message, {"name": name})
+        return self
+
+    def table(self, name: str) -> Table:
+        """What all tables have in common, with what is special about this feature's."""
+        own = {feature.column: feature.table for feature in self.data.features}
+        own |= {event.column: event.table for event in (self.data.history.events if self.data.history else ())}
+        special = {key: value for key, value in own[name] if value is not None}
+        return self.tables.features.model_copy(update=special)
+
+
 AnyJob: TypeAlias = Annotated[
-    NextItemJob | TextClassificationJob | SpeechClassificationJob, Field(discriminator="task")
+    NextItemJob | TextClassificationJob | SpeechClassificationJob | CtrJob, Field(discriminator="task")
 ]
-JOB_ADAPTER: TypeAdapter[NextItemJob | TextClassificationJob | SpeechClassificationJob] = TypeAdapter(AnyJob)
+JOB_ADAPTER: TypeAdapter[NextItemJob | TextClassificationJob | SpeechClassificationJob | CtrJob] = TypeAdapter(AnyJob)
 TASKS: Mapping[str, type[Job]] = {
     "next_item": NextItemJob,
     "text_classification": TextClassificationJob,
     "speech_classification": SpeechClassificationJob,
+    "ctr": CtrJob,
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from pydantic_core import to_jsonable_python
 
+from saccade.cluster.job.ctr import CtrEvent, CtrFeature
 from saccade.cluster.job.data import Data, ItemFeature
 from saccade.cluster.job.job import TASKS, Job
 from saccade.cluster.job.keys import sections_in
@@ -27,6 +28,7 @@ PARTS = {
     "filter": "list of [conditions](#conditions)",
     "transforms": "list of [transforms](#transforms)",
     "features": "list of [features](#features)",
+    "events": "list of [features of events](#features)",
 }
 BEGIN, END = "<!-- begin: made by saccade.cluster.job.reference -->", "<!-- end -->"
 
@@ -97,8 +99,16 @@ def _elements() -> list[str]:
         (name,) = get_args(kind.model_fields["name"].annotation)
         keys = "\n".join(_rows(kind, "", omit="name"))
         parts.append(f"#### `{name}`\n\n{_one_line(kind.__doc__)}\n\n{HEAD}\n{keys}")
-    features = "\n".join(_rows(ItemFeature, ""))
-    return [*parts, f"### Features\n\n{_one_line(ItemFeature.__doc__)}\n\n{HEAD}\n{features}"]
+    parts.append("### Features")
+    features: dict[str, type[Section]] = {
+        "an entry of data.features, next_item": ItemFeature,
+        "an entry of data.features, ctr": CtrFeature,
+        "an entry of data.history.events, ctr": CtrEvent,
+    }
+    for title, feature in features.items():
+        keys = "\n".join(_rows(feature, ""))
+        parts.append(f"#### {title}\n\n{_one_line(feature.__doc__)}\n\n{HEAD}\n{keys}")
+    return parts
 
 
 def _own_parts() -> list[str]:

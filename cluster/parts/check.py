@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob
+from saccade.cluster.job import CtrJob, Job, NextItemJob, SpeechClassificationJob
 from saccade.cluster.job.attention import Attention
 from saccade.cluster.job.data import Data
 from saccade.cluster.job.model import LearnedModel, Network, PluginModel
 from saccade.cluster.job.next_item_models import Counted
+from saccade.cluster.parts.check_ctr import check_ctr
 from saccade.cluster.parts.choose import plugin_parts
 from saccade.cluster.parts.use import use_plugins
 from saccade.cluster.training.networks import log_mel, network_of
@@ -41,6 +42,11 @@ def check_parts(job: Job, run: Path | None = None) -> None:
         UserError: names the key, shows what was given and says what there is.
     """
     use_plugins(job, run)
+    if isinstance(job, CtrJob):
+        check_ctr(job)
+        if isinstance(job.model, Network):
+            _check_effect(job.model)
+        return
     if isinstance(job.model, Counted):
         return
     build = network_of(job, CLASSES)

@@ -67,8 +67,12 @@ def plugin_parts(model: Model) -> list[Entry]:
     if not isinstance(model, Network):
         return []
     found = [entry("model", model.name)] if isinstance(model, PluginModel) else []
-    attention = choose_attention(model.attention)
-    found += _entries("block", choose("block", "model.block", model.block))
+    if isinstance(model, Network):
+        found += _entries("block", choose("block", "model.block", model.block))
+    section = getattr(model, "attention", None)
+    if not isinstance(section, Attention):
+        return [one for one in found if one.package != OWN_PACKAGE]
+    attention = choose_attention(section)
     found += _entries("score", attention.score) + _entries("normalizer", attention.normalizer)
     found += [one for choice in attention.masks for one in _entries("mask", choice)]
     found += [one for choice in attention.positions for one in _entries("position", choice)]

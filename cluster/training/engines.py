@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from saccade.cluster.job import Job
-from saccade.cluster.job.tables import FeatureTables, Table
 from saccade.pipelines.engines.engine import Engine
 from saccade.pipelines.engines.reference import ReferenceEngine
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
@@ -42,7 +41,7 @@ def make_engine(job: Job, task: Task, device: torch.device) -> Engine:
         device=device,
         lanes=job.train.micro_batches,
         zero_stage=job.engine.zero_stage,
-        shardings={table.name: _table(job, table.name).sharding or job.engine.sharding for table in task.tables},
+        shardings={table.name: job.table(table.name).sharding or job.engine.sharding for table in task.tables},
         offload_optimizer=job.engine.offload_optimizer,
         precision=job.train.precision,
         clip=job.optimizer.clip,
@@ -50,14 +49,8 @@ def make_engine(job: Job, task: Task, device: torch.device) -> Engine:
 
 
 def _table_optimizer(job: Job, table: str) -> TableOptimizer:
-    settings = _table(job, table).optimizer
+    settings = job.table(table).optimizer
     return TableOptimizer(settings.name, settings.learning_rate, settings.eps, settings.betas, settings.weight_decay)
-
-
-def _table(job: Job, name: str) -> Table | FeatureTables:
-    """The section of a table: its own, or the one that the tables of side features share."""
-    found: Table | FeatureTables = getattr(job.tables, name, None) or getattr(job.tables, "features")  # noqa: B009
-    return found
 
 
 def choose_device(job: Job) -> torch.device:

@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
-from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob, TextClassificationJob
+from saccade.cluster.job import CtrJob, Job, NextItemJob, SpeechClassificationJob, TextClassificationJob
 from saccade.cluster.job.next_item_models import Counted
 from saccade.cluster.training.beside import beside, check_beside, count_features
 from saccade.cluster.training.counting import count
+from saccade.cluster.training.ctr_facts import check_ctr_split, ctr_facts
 from saccade.cluster.training.measures import holdout_of
 from saccade.cluster.training.popularity import COUNTS, count_items, load_counts, save_counts
 from saccade.cluster.training.sources import has_split, open_source
@@ -52,6 +53,8 @@ def gather_facts(job: Job, artifacts: Path, before: Path | None = None) -> dict[
     transforms = fit_transforms(job, artifacts, before)
     if isinstance(job, NextItemJob):
         return _next_item(job, transforms, artifacts, before)
+    if isinstance(job, CtrJob):
+        return ctr_facts(job, transforms)
     if isinstance(job, TextClassificationJob | SpeechClassificationJob):
         source = open_source(job, "train", _labelled(job), transforms)
         facts = {"labels": list(_labels(source, job.data.label, transforms))}
@@ -80,6 +83,8 @@ def check_split(job: Job, split: Split, facts: dict[str, Any], transforms: Chain
         check_items(source, job.data.history, facts["items"], transforms)
         if len(columns := beside(job)) > 1:
             check_beside(job, open_source(job, split, columns, transforms), facts, transforms)
+    elif isinstance(job, CtrJob):
+        check_ctr_split(job, split, facts, transforms)
     elif isinstance(job, TextClassificationJob | SpeechClassificationJob):
         source = open_source(job, split, _labelled(job), transforms)
         check_labels(source, job.data.label, tuple(facts["labels"]))

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob, TextClassificationJob
+from saccade.cluster.job import CtrJob, Job, NextItemJob, SpeechClassificationJob, TextClassificationJob
 from saccade.cluster.parts.use import use_plugins
+from saccade.cluster.training.ctr import ctr_task
 from saccade.cluster.training.facts import TOKENIZER
 from saccade.cluster.training.networks import log_mel, network_of
 from saccade.cluster.training.next_item import make_next_item
@@ -31,6 +32,8 @@ def make_task(job: Job, facts: Mapping[str, Any], artifacts: Path) -> Task:
         return _text(job, facts["labels"], Tokenizer.load(artifacts / TOKENIZER))
     if isinstance(job, SpeechClassificationJob):
         return _speech(job, facts["labels"])
+    if isinstance(job, CtrJob):
+        return ctr_task(job, facts)
     raise UserError(f"task {job.task} can't be trained")
 
 

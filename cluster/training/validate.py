@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob, TextClassificationJob
+from saccade.cluster.job import CtrJob, Job, NextItemJob, SpeechClassificationJob, TextClassificationJob
+from saccade.cluster.training.ctr_facts import ctr_columns, id_columns
 from saccade.cluster.training.facts import SHORTEST, gather_facts
 from saccade.cluster.training.transforms import conditions, fit_transforms
 from saccade.pipelines.errors import UserError
@@ -71,6 +72,8 @@ def validate(job: Job, *, quick: bool) -> Validation:
             found = _histories(_Look(job, transforms, quick, bar))
         elif isinstance(job, TextClassificationJob | SpeechClassificationJob):
             found = _labelled(_Look(job, transforms, quick, bar))
+        elif isinstance(job, CtrJob):
+            found = _clicks(_Look(job, transforms, quick, bar))
         else:
             raise UserError(f"task {job.task}: its data can't be validated")
         faults = [fault for report in found.values() for fault in report.faults]
@@ -169,12 +172,40 @@ def _labelled(look: _Look) -> dict[str, SplitReport]:
         if split in there:
             known = _known(label, len(names) or high + 1, "training knows")
             found[split] = look.at(split, columns, [*rules, *known], rate)
+    train.faults += _absent(job, there)
+    return found
+
+
+def _absent(job: Job, there: Collection[str]) -> list[Fault]:
+    """Warnings of the splits that aren't there."""
+    path, faults = public(job.data.path), []
     if "valid" not in there:
         text = "there is no valid/ folder: nothing is measured during training, and evaluate.select chooses nothing"
-        train.faults.append(Fault("valid", path, "no split", text, warning=True))
+        faults.append(Fault("valid", path, "no split", text, warning=True))
     if "test" not in there and job.evaluate.at_end:
         text = "there is no test/ folder: nothing is measured in the end (evaluate.at_end)"
-        train.faults.append(Fault("test", path, "no split", text, warning=True))
+        faults.append(Fault("test", path, "no split", text, warning=True))
+    return faults
+
+
+def _clicks(look: _Look) -> dict[str, SplitReport]:
+    """The splits of a click-prediction job."""
+    job = look.job
+    assert isinstance(job, CtrJob)
+    rules: list[Rule] = []
+    for table, names in id_columns(job).items():
+        rows = job.table(table).rows
+        for name in names:
+            rules.append(Within(name, "negative id", 0, LARGEST, "id", "ids count from 0", "number them 1, 2, 3, …"))
+            if rows != "auto":
+                but, mend = f"table {table!r} has {rows} rows (ids 0..{rows - 1})", "look ids up, or raise table.rows"
+                rules.append(Within(name, "id outside its table", -LARGEST - 1, rows - 1, "id", but, mend))
+    for name in job.data.labels:
+        rules.append(Within(name, "unknown label", 0, 1, "label", "labels of ctr are 0 or 1", "mend the label"))
+    there = splits(job.data.path)
+    looked_at = [split for split in ("train", "valid", "test") if split == "train" or split in there]
+    found: dict[str, SplitReport] = {split: look.at(split, ctr_columns(job), rules) for split in looked_at}
+    found["train"].faults += _absent(job, there)
     return found
 
 

@@ -56,7 +56,7 @@ def train_worker(arguments: dict[str, Any]) -> None:
         if (warning := caution(job)) is not None:
             progress.message(warning)
 
-        grow = [name for name, table in job.tables if getattr(table, "grow", False)]
+        grow = [table.name for table in task.tables if job.table(table.name).grow]
         state = begin(engine, folder / "checkpoints", job.run.start_from, grow, progress)
         history = History(folder / "history.jsonl", lambda: state.seconds) if collective.rank == 0 else None
         trackers = note_start(job, folder, engine, state, history, progress)

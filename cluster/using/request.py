@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 from torch import Tensor
 
-from saccade.cluster.job import NextItemJob
+from saccade.cluster.job import CtrJob, Job, NextItemJob
 from saccade.cluster.training.beside import beside as beside_history
 from saccade.cluster.training.beside import check_beside
+from saccade.cluster.training.ctr_facts import check_ctr_ids
 from saccade.cluster.training.facts import check_items
 from saccade.cluster.using.model import Model, open_model
 from saccade.pipelines.batch import Batch
@@ -78,7 +79,7 @@ class Request:
         """
         job, task, transforms = model.job, model.task, model.transforms
         split = next((name for name in ("predict", "test", "train") if name in splits(self.data)), None)
-        columns = [column for column in task.columns if column.name != getattr(job.data, "label", None)]
+        columns = [column for column in task.columns if column.name not in _unasked(job)]
         source = Source.open(self.data, split, columns, prepare=transforms.making(c.name for c in columns))
         beside = None
         names: Callable[[pa.Array], pa.Array] = _as_they_are
@@ -88,6 +89,13 @@ class Request:
                 check_beside(job, source, dict(model.facts), transforms)
             beside = job.data.user if can_go_beside(source, job.data.user) else None
             names = RowMaker(columns, job.data.history, model.facts["items"], transforms).names
+        if isinstance(job, CtrJob):
+
+            def opened(name: str) -> Source:
+                column = next(each for each in columns if each.name == name)
+                return Source.open(self.data, split, [column], prepare=transforms.making([name]))
+
+            check_ctr_ids(job, opened, model.facts, transforms)
         answer = self._task_answer(model) if self.choice is None else self._recommended(model, self.choice)
         return Application(model.weights, source, answer, names, beside, job.data.window, job.evaluate.tokens)
 
@@ -112,3 +120,13 @@ class Request:
 
 def _as_they_are(values: pa.Array) -> pa.Array:
     return values
+
+
+def _unasked(job: Job) -> Collection[str]:
+    """The columns that only training and evaluation read."""
+    if not isinstance(job, CtrJob):
+        return [str(getattr(job.data, "label", ""))]
+    history = job.data.history
+    searched = {history.search.target, history.search.column} if history and history.search else set()
+    features = {feature.column for feature in job.data.features} | searched
+    return {name for name in (*job.data.labels, job.data.user) if name is not None and name not in features}

@@ -41,14 +41,17 @@ class AttentionChoice:
     key_heads: int | None = None
     backend: str = AUTO
 
-    def layer(self, dim: int, heads: int, max_length: int, mask: Mask | None = None) -> MultiHeadAttention:
-        """A self-attention layer.
+    def layer(
+        self, dim: int, heads: int, max_length: int, mask: Mask | None = None, memory_dim: int | None = None
+    ) -> MultiHeadAttention:
+        """An attention layer.
 
         Args:
             dim: features of a token.
             heads: query heads.
             max_length: tokens of an example at most.
             mask: what the model itself hides (the future, say).
+            memory_dim: features of the other sequence's tokens, for cross-attention; None for self-attention.
 
         Raises:
             RegistryError: a name that isn't registered, or options that its class doesn't take.
@@ -63,7 +66,7 @@ class AttentionChoice:
             [choice.build("position", **known) for choice in self.positions if _acts_inside(choice)],
             self.backend,
         )
-        return MultiHeadAttention(dim, heads, attention, key_heads=self.key_heads)
+        return MultiHeadAttention(dim, heads, attention, key_heads=self.key_heads, memory_dim=memory_dim)
 
     def token_positions(self, dim: int, max_length: int) -> nn.ModuleList:
         """The positions that are added to tokens of ``dim`` features, for examples of at most ``max_length``."""

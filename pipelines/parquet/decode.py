@@ -17,7 +17,8 @@ from saccade.pipelines.parquet.schema import Column, Kind, Null
 Columns = Mapping[str, Tensor | Jagged]
 
 _DTYPES = {"integer": torch.int64, "integers": torch.int64, "integer_lists": torch.int64}
-_DTYPES |= {"float": torch.float32, "floats": torch.float32, "string": torch.uint8, "binary": torch.uint8}
+_DTYPES |= {"float": torch.float32, "number": torch.float32, "floats": torch.float32}
+_DTYPES |= {"string": torch.uint8, "binary": torch.uint8}
 
 
 class NullFound(ValueError):
@@ -38,9 +39,10 @@ def decode(batch: pa.RecordBatch, columns: Sequence[Column]) -> Columns:
     The tensors may share memory with the batch, which Arrow takes as immutable: don't write into them.
 
     Returns:
-        By name: [N] int64 for ``integer``, [N] float32 for ``float``, else a Jagged of N examples with values of int64
-        (``integers``), float32 (``floats``) or uint8 (``string``, ``binary``). A column C of ``integer_lists`` becomes
-        two: C has each row's integers, all of its lists laid end to end, and C.lengths the length of each list.
+        By name: [N] int64 for ``integer``, [N] float32 for ``float`` and ``number``, else a Jagged of N examples with
+        values of int64 (``integers``), float32 (``floats``) or uint8 (``string``, ``binary``). A column C of
+        ``integer_lists`` becomes two: C has each row's integers, all of its lists laid end to end, and C.lengths the
+        length of each list.
 
     Raises:
         NullFound: a row is null, or has a null in its list, and the column doesn't say what a null becomes.
@@ -60,7 +62,7 @@ def nothing(columns: Sequence[Column]) -> Columns:
     found: dict[str, Tensor | Jagged] = {}
     for column in columns:
         values = torch.empty(0, dtype=_DTYPES[column.kind])
-        single = column.kind in ("integer", "float")
+        single = column.kind in ("integer", "float", "number")
         found[column.name] = values if single else Jagged(values, Layout(torch.empty(0, dtype=torch.int64)))
         if column.kind == "integer_lists":
             found[f"{column.name}.lengths"] = found[column.name]
@@ -69,7 +71,7 @@ def nothing(columns: Sequence[Column]) -> Columns:
 
 def _decode(array: pa.Array, column: Column) -> Columns:
     null = column.null
-    if column.kind in ("integer", "float"):
+    if column.kind in ("integer", "float", "number"):
         return {column.name: _tensor(_filled(_numbers(array, column.kind), null))}
     if column.kind in ("string", "binary"):
         return {column.name: _bytes(_filled(_binary(array), null))}
@@ -118,7 +120,7 @@ def _lists(array: pa.Array, null: Null | None) -> tuple[Tensor, pa.Array]:
 
 def _numbers(array: pa.Array, kind: Kind) -> pa.Array:
     """Numbers of any width, and moments as microseconds, in the one type of their kind."""
-    wanted = pa.float32() if kind in ("float", "floats") else pa.int64()
+    wanted = pa.float32() if kind in ("float", "number", "floats") else pa.int64()
     if types.is_temporal(array.type):
         return array.cast(options=_microseconds(array.type)).view(wanted)
     if array.type != wanted:

@@ -12,7 +12,7 @@ from pyarrow import types
 
 from saccade.pipelines.errors import UserError
 
-Kind = Literal["integer", "float", "string", "binary", "integers", "floats", "integer_lists"]
+Kind = Literal["integer", "float", "number", "string", "binary", "integers", "floats", "integer_lists"]
 Null = int | float | str | bytes
 
 
@@ -24,9 +24,9 @@ class Column:
         name: its name in the files.
         kind: what it must hold. ``integer`` takes signed and unsigned integers of any width, booleans, and dates, times
             and durations, which become microseconds (of days and moments: since 1970, what is finer is cut off);
-            ``float`` any floating point; ``integers`` and ``floats`` are lists of them, ``integer_lists`` lists of
-            lists, of any sort (list, large_list, list_view or fixed-size). ``string`` and ``binary`` may be of the
-            large, view or dictionary-encoded sort.
+            ``float`` any floating point; ``number`` integers, booleans and floating point; ``integers`` and ``floats``
+            are lists of them, ``integer_lists`` lists of lists, of any sort (list, large_list, list_view or
+            fixed-size). ``string`` and ``binary`` may be of the large, view or dictionary-encoded sort.
         null: what a null becomes, in a list as well; a list that is null itself becomes an empty one. None refuses
             nulls.
     """
@@ -74,6 +74,7 @@ def _is_list_of(element: Callable[[pa.DataType], bool]) -> Callable[[pa.DataType
 _ACCEPTS: dict[Kind, Callable[[pa.DataType], bool]] = {
     "integer": _is_integer,
     "float": types.is_floating,
+    "number": lambda found: bool(types.is_floating(found) or types.is_integer(found) or types.is_boolean(found)),
     "string": _is_string,
     "binary": _is_binary,
     "integers": _is_list_of(_is_integer),
@@ -84,6 +85,7 @@ _ACCEPTS: dict[Kind, Callable[[pa.DataType], bool]] = {
 _IN_WORDS: dict[Kind, str] = {
     "integer": "integer",
     "float": "floating point",
+    "number": "integer or floating point",
     "string": "string",
     "binary": "binary",
     "integers": "list of integers",

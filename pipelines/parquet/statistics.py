@@ -74,7 +74,11 @@ def stored_range(
         return None
     (leaf,) = leaf_columns(metadata, column)
     found = statistics(metadata, row_group, leaf)
-    return (int(found.min), int(found.max)) if found is not None and found.has_min_max else None
+    if found is None or not found.has_min_max:
+        return None
+    # What nulls become counts whether there are any or not: a range may be wider than the values.
+    filled = [int(each.null) for each in selection.columns if each.name == column and each.null is not None]
+    return min([int(found.min), *filled]), max([int(found.max), *filled])
 
 
 def _range(source: Source, column: str, group: RowGroup) -> tuple[int, int] | None:
@@ -88,8 +92,7 @@ def _range(source: Source, column: str, group: RowGroup) -> tuple[int, int] | No
 
 def _has_statistics(selection: Selection, column: str, metadata: pq.FileMetaData) -> bool:
     """Whether the footer's statistics are of the very values that are read."""
-    filled = any(each.null is not None for each in selection.columns if each.name == column)
-    if selection.filter or selection.made(column) or filled:
+    if selection.filter or selection.made(column):
         return False
     found = metadata.schema.to_arrow_schema().field(column).type
     while is_list(found):

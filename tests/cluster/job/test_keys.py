@@ -11,13 +11,22 @@ from saccade.cluster.job.job import TASKS
 from saccade.cluster.job.keys import key_paths
 from saccade.pipelines.errors import UserError
 
-DEFAULTS = {task: parse_job({"task": task, "data": {"path": "x"}}) for task in TASKS}
+
+def least(task: str) -> dict[str, Any]:
+    """The shortest job of a task."""
+    features = {"features": [{"column": "item"}]} if task == "ctr" else {}
+    return {"task": task, "data": {"path": "x", **features}}
+
+
+DEFAULTS = {task: parse_job(least(task)) for task in TASKS}
 DEFAULT_KEYS = {task: key_paths(type(job)) for task, job in DEFAULTS.items()}
 
 
 def of_default(task: str, key: str) -> bool:
-    """Whether the section that is chosen without a name has this key."""
+    """Whether the section that is chosen without a name, and that stands without others, has this key."""
     section, *inner = key.split(".")
+    if key.startswith("data.history."):
+        return task != "ctr"
     return section not in ("model", "loss") or not inner or inner[0] in getattr(DEFAULTS[task], section).model_dump()
 
 
@@ -32,7 +41,7 @@ CASES = [
 
 
 def with_key(task: str, path: list[str], value: Any) -> dict[str, Any]:
-    values: dict[str, Any] = {"task": task, "data": {"path": "x"}}
+    values = least(task)
     section = values
     for key in path[:-1]:
         section = section.setdefault(key, {})

@@ -31,6 +31,15 @@ def job(model: dict[str, Any] | None = None, task: str = "next_item", **sections
     return parse_job({"task": task, "data": {"path": "x"}, "model": model or {}, **sections})
 
 
+IMPRESSIONS = {
+    "path": "x",
+    "features": [{"column": "item"}, {"column": "genres", "type": "ids"}],
+    "history": {"events": [{"column": "items", "target": "item"}]},
+}
+ENCODERS = [task for task in TASKS if task != "ctr"]
+"""Tasks whose default model is made of attention blocks."""
+
+
 def error_of(model: dict[str, Any], task: str = "next_item", **sections: Any) -> str:
     with pytest.raises(UserError) as caught:
         check_parts(job(model, task, **sections))
@@ -57,7 +66,19 @@ EVERY_PART = [
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", [{}, *EVERY_PART], ids=str)
 def test_every_part_fits_every_task(task: str, model: dict[str, Any]) -> None:
-    check_parts(job(model, task))
+    if task == "ctr":
+        check_parts(job({"name": "bst", **model}, task, data=IMPRESSIONS))
+        if "block" not in model:
+            check_parts(job({"name": "target_attention", **model}, task, data=IMPRESSIONS))
+    else:
+        check_parts(job(model, task))
+
+
+def test_what_a_block_ignores_is_refused_in_click_models_too() -> None:
+    said = error_of({"name": "bst", "block": "hstu", **attention(score="dot")}, "ctr", data=IMPRESSIONS)
+    assert "model.attention.score has no effect" in said
+    said = error_of({"name": "target_attention", **attention(score="dott")}, "ctr", data=IMPRESSIONS)
+    assert said.startswith("model.attention.score: no score 'dott'")
 
 
 def test_options_reach_the_parts() -> None:
@@ -89,13 +110,13 @@ def test_options_reach_the_parts() -> None:
 
 
 def test_parts_know_the_longest_example() -> None:
-    for task, length in zip(TASKS, (9, 9, 5), strict=True):  # of recordings, two frames make a token
+    for task, length in zip(ENCODERS, (9, 9, 5), strict=True):  # of recordings, two frames make a token
         given = job(attention(positions=["learned"]), task, data={"path": "x", "max_length": 9})
         assert network_of(given, classes=3)().positions[0].weight.shape == (length, 64)
 
 
 def test_without_a_section_parts_are_the_tasks_own() -> None:
-    for task, position in zip(TASKS, ("reversed_learned", "learned", "sinusoidal"), strict=True):
+    for task, position in zip(ENCODERS, ("reversed_learned", "learned", "sinusoidal"), strict=True):
         choice = choose_attention(job({}, task).model.attention)
         assert choice == AttentionChoice(masks=[], positions=[Choice.of(position)])
         assert network_of(job({}, task)).keywords["block"] == Choice.of("transformer")
