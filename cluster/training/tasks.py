@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob, TextClassificationJob
-from saccade.cluster.job.loss import BinaryCrossEntropy, GeneralizedBinaryCrossEntropy, SampledSoftmax
+from saccade.cluster.job.loss import BinaryCrossEntropy, FullSoftmax, GeneralizedBinaryCrossEntropy, SampledSoftmax
 from saccade.cluster.parts.use import use_plugins
 from saccade.cluster.training.facts import TOKENIZER
 from saccade.cluster.training.networks import log_mel, network_of
+from saccade.models.losses import full_softmax
 from saccade.models.losses.binary import bce, gbce
 from saccade.models.losses.sampled_softmax import sampled_softmax
 from saccade.pipelines.errors import UserError
@@ -79,7 +80,11 @@ def _speech(job: SpeechClassificationJob, labels: Sequence[str]) -> SpeechClassi
     )
 
 
-def _scored_loss(loss: SampledSoftmax | BinaryCrossEntropy | GeneralizedBinaryCrossEntropy, items: int) -> ScoredLoss:
+def _scored_loss(
+    loss: SampledSoftmax | BinaryCrossEntropy | GeneralizedBinaryCrossEntropy | FullSoftmax, items: int
+) -> ScoredLoss | full_softmax.FullSoftmax:
+    if isinstance(loss, FullSoftmax):
+        return full_softmax.FullSoftmax(loss.label_smoothing, loss.temperature)
     if isinstance(loss, SampledSoftmax):
         return ScoredLoss(loss.negatives, True, partial(sampled_softmax, temperature=loss.temperature))
     if isinstance(loss, GeneralizedBinaryCrossEntropy):

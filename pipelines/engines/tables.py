@@ -12,7 +12,7 @@ from saccade.models.table import Table
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.restore import restore
 from saccade.pipelines.optimizers import TableOptimizer
-from saccade.pipelines.optimizers.table import sum_by_row
+from saccade.pipelines.scored_table import RowGradients, gradients_by_row
 from saccade.pipelines.seeds import generator
 from saccade.pipelines.shard import TableShard
 
@@ -53,12 +53,23 @@ class LocalTables:
         self,
         lookups: Sequence[Mapping[str, Tensor]],
         leaves: Sequence[Mapping[str, Tensor]],
+        scored: Sequence[RowGradients],
         *,
         coefficient: float,
         factor: float,
         step: int,
     ) -> None:
-        """One optimizer step from the gradients of several look-ups, each multiplied with the coefficient."""
+        """One optimizer step from the gradients of several look-ups, each multiplied with the coefficient.
+
+        Args:
+            lookups: feature -> [n] int64 ids, of each look-up.
+            leaves: what :meth:`lookup` gave for each.
+            scored: gradients of all rows of a table besides, already multiplied.
+            coefficient: on the others.
+            factor: of the schedule, on every table's learning rate.
+            step: how many steps the tables have taken, this one included.
+        """
+        whole = {gradient.shard.table: gradient for gradient in scored}
         for table in self.tables:
             pairs = [
                 (ids[feature], leaf[feature].grad)
@@ -69,8 +80,8 @@ class LocalTables:
             if found:
                 ids, gradients = torch.cat([i for i, _ in found]), torch.cat([g for _, g in found])
                 weight, state = self.weights[table.name], self.states[table.name]
-                rows, g = sum_by_row(ids, gradients.mul_(coefficient))
-                self.optimizers[table.name].update(weight, state, rows, g, factor=factor, step=step)
+                for rows, g in gradients_by_row(ids, gradients.mul_(coefficient), whole.get(table.name)):
+                    self.optimizers[table.name].update(weight, state, rows, g, factor=factor, step=step)
 
     def shards(self) -> list[TableShard]:
         """Each table as one shard."""

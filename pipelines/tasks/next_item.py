@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from saccade.models.jagged import Jagged, Layout
+from saccade.models.losses.full_softmax import FullSoftmax
 from saccade.models.table import Table
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.collective import Collective
@@ -16,6 +17,7 @@ from saccade.pipelines.examples import Examples, Values
 from saccade.pipelines.metrics.ranking import RankMetrics, rank_targets
 from saccade.pipelines.parquet.schema import Column
 from saccade.pipelines.runs import Runs
+from saccade.pipelines.scored_table import ScoredTable
 from saccade.pipelines.shard import TableShard
 from saccade.pipelines.task import Evaluation, Split
 from saccade.pipelines.tasks.negatives import ScoredLoss
@@ -34,7 +36,7 @@ class NextItem:
         build: makes the network: embedded items (Jagged [T, D]) -> [T, D].
         dim: width of an item's embedding.
         standard_deviation: of the item table's initial values.
-        loss: scores targets against negatives.
+        loss: scores targets against negatives, or against all items.
         ks: cut-offs of the ranking metrics.
         latest: the part of histories longer than max_length that are cut to their latest items; the others are cut at a
             random place, so that the older items are learned from too.
@@ -49,7 +51,7 @@ class NextItem:
         build: Callable[[], nn.Module],
         dim: int,
         standard_deviation: float,
-        loss: ScoredLoss,
+        loss: ScoredLoss | FullSoftmax,
         ks: Sequence[int],
         latest: float = 1.0,
     ) -> None:
@@ -102,7 +104,8 @@ class NextItem:
         layout = Layout(history.layout.lengths - 1)
         # Token i of example b predicts the item after it: each example has one item more than it has inputs.
         input_index = torch.arange(layout.total) + layout.example
-        negatives = torch.randint(1, self.items, (self.scored_loss.draws(layout.total),), generator=generator)
+        draws = self.scored_loss.draws(layout.total) if isinstance(self.scored_loss, ScoredLoss) else 0
+        negatives = torch.randint(1, self.items, (draws,), generator=generator)
         inputs: dict[str, Tensor | Jagged | Layout] = {"layout": layout, "input_index": input_index}
         lookups = {"history": history.values, "negatives": negatives}
         return Batch(lookups, inputs, layout.total, layout.total, rows)
@@ -115,9 +118,22 @@ class NextItem:
             return network(Jagged(embeddings["history"][index], layout))
         return network(Jagged(embeddings["history"], layout))[layout.last]
 
-    def loss(self, output: Tensor, embeddings: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        """The sum over all input tokens of the loss of the item that follows."""
+    @property
+    def scored_table(self) -> ScoredTable | None:
+        """The items, where the loss scores all of them."""
+        loss = self.scored_loss
+        return ScoredTable("items", loss) if isinstance(loss, FullSoftmax) else None
+
+    def queries(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Every input token's output, and the item that follows it."""
         index = batch.inputs["input_index"]
+        assert isinstance(index, Tensor)
+        return output, batch.lookups["history"][index + 1]
+
+    def loss(self, output: Tensor, embeddings: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """The sum over all input tokens of the loss of the item that follows, against negatives."""
+        index = batch.inputs["input_index"]
+        assert isinstance(self.scored_loss, ScoredLoss)
         assert isinstance(index, Tensor)
         target_index = index + 1
         return self.scored_loss(

@@ -12,6 +12,7 @@ from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.collective import Collective
 from saccade.pipelines.engines.tables import LocalTables
 from saccade.pipelines.optimizers import TableOptimizer
+from saccade.pipelines.scored_table import RowGradients
 from saccade.pipelines.shard import TableShard
 
 
@@ -44,21 +45,29 @@ class ReplicatedTables:
         whole = self.whole
         return {feature: whole.weights[t.name][ids[feature]] for t in whole.tables for feature in t.features}
 
-    def step(self, gradients: Mapping[str, Tensor], *, factor: float, step: int) -> None:
+    def step(
+        self, gradients: Mapping[str, Tensor], scored: Sequence[RowGradients], *, factor: float, step: int
+    ) -> None:
         """Sum the gradients over all ranks, and step every table's optimizer once. A collective.
 
         Args:
             gradients: feature -> [n, dim].
+            scored: gradients of this rank's share of the rows of a table, here or elsewhere.
             factor: of the schedule, on every table's learning rate.
             step: how many steps the tables have taken, this one included.
         """
         for table in self.whole.tables:
             ids = torch.cat([self._ids[feature] for feature in table.features])
             found = torch.cat([gradients[feature] for feature in table.features])
-            # The last column marks the rows that some rank has looked up: only they change.
+            # The last column marks the rows that some rank has looked up or scored: only they change.
             total = found.new_zeros(table.rows, table.dim + 1)
             total[:, :-1].index_add_(0, ids, found)
             total[ids, -1] = 1.0
+            for share in scored:
+                if share.shard.table == table.name:
+                    own = slice(share.shard.rows[0] + share.first, share.shard.rows[1])
+                    total[own, :-1] += share.values[share.first :]
+                    total[own, -1] = 1.0
             self.collective.sum(total)
             rows = total[:, -1].nonzero().squeeze(1)
             weight, state = self.whole.weights[table.name], self.whole.states[table.name]
