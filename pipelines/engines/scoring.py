@@ -55,7 +55,7 @@ class TaskLoss:
         self._scores = None
         if scored:
             (table,) = (table for table in task.tables if table.name == scored.table)
-            self._scores = TableScores(scored, table.rows, table.dim, shards(scored.table), collective, device)
+            self._scores = TableLoss(scored, table.rows, table.dim, shards(scored.table), collective, device)
         self.gradients: Sequence[RowGradients] = self._scores.gradients if self._scores else ()
 
     def __call__(self, output: Tensor, embeddings: Mapping[str, Tensor], batch: Batch) -> Tensor:
@@ -81,7 +81,7 @@ class TaskLoss:
             gradient.values.zero_()
 
 
-class TableScores:
+class TableLoss:
     """The loss of queries against all rows of a table, and its gradient by the rows that this rank holds.
 
     Args:
@@ -230,7 +230,7 @@ class _Losses(torch.autograd.Function):
     """[N] losses, whose backward pass fills the rows' gradients by the way."""
 
     @staticmethod
-    def forward(ctx: Any, queries: Tensor, targets: Tensor, scores: TableScores) -> Tensor:
+    def forward(ctx: Any, queries: Tensor, targets: Tensor, scores: TableLoss) -> Tensor:
         losses, ctx.everyone = scores.forward(queries, targets)
         ctx.scores = scores
         return losses

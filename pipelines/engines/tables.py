@@ -22,12 +22,28 @@ BLOCK = 1 << 16
 
 def initial_rows(table: Table, seed: int, first: int, last: int) -> Tensor:
     """[last - first, dim] initial values of rows [first, last), the same however the table is cut."""
-    parts = []
+    values = torch.empty(last - first, table.dim)
+    initialize(values, table, seed, first)
+    return values
+
+
+def initialize(weight: Tensor, table: Table, seed: int, first: int = 0, columns: slice = slice(None)) -> None:
+    """Set a part of a table to its initial values, drawing a block of rows at a time.
+
+    Args:
+        weight: [rows, columns], the table's from row ``first`` on.
+        table: it.
+        seed: the run's.
+        first: row of the table.
+        columns: of the table.
+    """
+    last = first + len(weight)
     for block in range(first // BLOCK, -(-last // BLOCK)):
         begin, end = block * BLOCK, min((block + 1) * BLOCK, table.rows)
         values = torch.randn(end - begin, table.dim, generator=generator(seed, "table", table.name, block))
-        parts.append(values[max(first - begin, 0) : last - begin])
-    return torch.cat(parts) * table.standard_deviation if parts else torch.empty(0, table.dim)
+        own = values[max(first - begin, 0) : last - begin, columns] * table.standard_deviation
+        top = max(begin - first, 0)
+        weight[top : top + len(own)] = own
 
 
 class LocalTables:
@@ -38,7 +54,9 @@ class LocalTables:
     ) -> None:
         """``optimizers`` has one for each table's name."""
         self.tables, self.optimizers, self.seed = list(tables), dict(optimizers), seed
-        self.weights = {t.name: initial_rows(t, seed, 0, t.rows).to(device) for t in tables}
+        self.weights = {t.name: torch.empty(t.rows, t.dim, device=device) for t in tables}
+        for table in tables:
+            initialize(self.weights[table.name], table, seed)
         self.states = {t.name: self.optimizers[t.name].state(t.rows, t.dim, device) for t in tables}
 
     def lookup(self, lookups: Mapping[str, Tensor]) -> dict[str, Tensor]:

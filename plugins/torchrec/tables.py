@@ -17,7 +17,7 @@ from saccade.models.table import Table
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.restore import restore
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.engines.tables import initial_rows
+from saccade.pipelines.engines.tables import initial_rows, initialize
 from saccade.pipelines.optimizers import TableOptimizer
 from saccade.pipelines.scored_table import RowGradients, gradients_by_row
 from saccade.pipelines.shard import TableShard
@@ -158,7 +158,7 @@ class ShardedTables:
                 weight = kernel.weights[index]
                 rows = (first + row, first + row + weight.shape[0])
                 columns = (column, column + weight.shape[1])
-                weight.copy_(initial_rows(table, self._seed, *rows)[:, slice(*columns)])
+                initialize(weight, table, self._seed, rows[0], slice(*columns))
                 height, width = weight.shape
                 state = self.optimizers[table.name].state(height, width, self.device)
                 parts.append(_Part(TableShard(table.name, rows, columns, weight, state), state, kernel, index))

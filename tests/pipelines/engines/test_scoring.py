@@ -18,7 +18,7 @@ from saccade.models.scheduled import set_step
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.collective import Collective
 from saccade.pipelines.engines.reference import ReferenceEngine
-from saccade.pipelines.engines.scoring import TableScores
+from saccade.pipelines.engines.scoring import TableLoss
 from saccade.pipelines.engines.tables import initial_rows
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
 from saccade.pipelines.scored_table import ScoredTable
@@ -41,11 +41,11 @@ def columns(table: Tensor, cut: int) -> list[TableShard]:
 
 def scores_of(
     loss: FullSoftmax, table: Tensor, parts: Sequence[TableShard], block: int = 50, **given: Any
-) -> TableScores:
-    return TableScores(ScoredTable("t", loss, **given), *table.shape, parts, ALONE, CPU, block=block)
+) -> TableLoss:
+    return TableLoss(ScoredTable("t", loss, **given), *table.shape, parts, ALONE, CPU, block=block)
 
 
-def gradient(scores: TableScores, table: Tensor) -> Tensor:
+def gradient(scores: TableLoss, table: Tensor) -> Tensor:
     """The parts' gradients as one of the table."""
     whole = torch.zeros_like(table)
     for part in scores.gradients:
@@ -139,7 +139,7 @@ class _Largest(torch.utils._python_dispatch.TorchDispatchMode):
 def test_no_tensor_of_all_scores_is_made() -> None:
     """Not in forward, not in backward: nothing is larger than the table, which is 20 times smaller than the scores."""
     table, asked = torch.randn(20_000, 10), torch.randn(200, 10, requires_grad=True)
-    scores = TableScores(ScoredTable("t", FullSoftmax(0.1)), 20_000, 10, shards(table, []), ALONE, CPU)
+    scores = TableLoss(ScoredTable("t", FullSoftmax(0.1)), 20_000, 10, shards(table, []), ALONE, CPU)
     with _Largest() as largest:
         scores(asked, torch.randint(1, 20_000, (200,))).backward()  # type: ignore[no-untyped-call]
     assert largest.elements <= max(scores.block, table.numel())

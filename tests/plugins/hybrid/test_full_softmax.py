@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from saccade.models.losses.full_softmax import FullSoftmax
 from saccade.pipelines.collective import Collective
 from saccade.pipelines.engines.engine import StepResult
-from saccade.pipelines.engines.scoring import TableScores
+from saccade.pipelines.engines.scoring import TableLoss
 from saccade.pipelines.optimizers import TableOptimizer
 from saccade.pipelines.scored_table import ScoredTable
 from saccade.pipelines.shard import TableShard
@@ -87,7 +87,7 @@ def of_ranks(cut: str, counts: tuple[int, ...]) -> tuple[float, torch.Tensor, li
     if collective.rank:
         rows, columns = {"row": ((20, 37), (0, 8)), "column": ((0, 37), (4, 8)), "table": ((0, 0), (0, 0))}[cut]
     held = [TableShard("t", rows, columns, table[slice(*rows), slice(*columns)].clone(), {})] if rows[1] else []
-    scores = TableScores(ScoredTable("t", PLAIN), 37, 8, held, collective, torch.device("cpu"), block=100)
+    scores = TableLoss(ScoredTable("t", PLAIN), 37, 8, held, collective, torch.device("cpu"), block=100)
     mine = asked[own].requires_grad_()
     loss = scores(mine, targets[own])
     loss.backward()  # type: ignore[no-untyped-call]
