@@ -236,7 +236,7 @@ def main() -> None:
     print(f"{arguments.items:,} items x {arguments.dim}: the table alone is {table:,.0f} MiB", file=out)
     for found in results:
         print(
-            f"rank {found['rank']}: its share is {found['share_mib']:,.0f} MiB; {found['libraries_mib']:,.0f} MiB before",
+            f"rank {found['rank']}: a share of {found['share_mib']:,.0f} MiB; {found['libraries_mib']:,.0f} MiB before",
             file=out,
         )
         for name, phase in found["phases"].items():
