@@ -60,8 +60,10 @@ class Seam:
     ) -> None:
         self.collective = collective
         self.placements = place(tables, optimizers, shardings, device=device, collective=collective, scored=scored)
-        replicated = [t for t in tables if self.placements[t.name].cut == "replicated"]
-        sharded = [t for t in tables if self.placements[t.name].cut != "replicated"]
+        # One rank holds everything whichever way it is cut, and has nobody to send anything to.
+        alone = collective.world_size == 1
+        replicated = [t for t in tables if alone or self.placements[t.name].cut == "replicated"]
+        sharded = [t for t in tables if t not in replicated]
         self.groups: list[_Group] = []
         if replicated:
             self.groups.append(
