@@ -2,7 +2,7 @@
 
 One optimizer step: look all micro-batches up at once; detach the result into leaves, the seam; run each micro-batch
 through the network and backward; at the accumulation boundary one norm is taken over the network's gradient and the
-leaves', and then the network steps, and the tables, whose leaves' gradients go back once. One worker trains 0.91 times
+leaves', and then the network steps, and the tables, whose leaves' gradients go back once. One worker trains 0.95 times
 the events a second of plain torch (`python benchmarks/sasrec_engines.py`, ZeRO 1, one thread).
 """
 
