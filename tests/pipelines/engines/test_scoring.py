@@ -137,7 +137,7 @@ class _Largest(torch.utils._python_dispatch.TorchDispatchMode):
 
 
 def test_no_tensor_of_all_scores_is_made() -> None:
-    """Not in forward, not in backward: nothing is larger than a block or the table, 20 times smaller than the scores."""
+    """Not in forward, not in backward: nothing is larger than a block or the table, a 20th of the scores."""
     table, asked = torch.randn(20_000, 10), torch.randn(200, 10, requires_grad=True)
     scores = TableLoss(ScoredTable("t", FullSoftmax(0.1)), 20_000, 10, shards(table, []), ALONE, CPU)
     with _Largest() as largest:
