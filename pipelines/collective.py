@@ -23,6 +23,12 @@ class Collective:
             dist.all_reduce(tensor)
         return tensor
 
+    def max(self, tensor: Tensor) -> Tensor:
+        """The elementwise maximum over all ranks, in place."""
+        if self.world_size > 1:
+            dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+        return tensor
+
     def gather_rows(self, tensor: Tensor) -> tuple[Tensor, list[int]]:
         """All ranks' [n_r, ...] tensors stacked in rank order, and each rank's n_r; the n_r may differ."""
         if self.world_size == 1:

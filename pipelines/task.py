@@ -35,7 +35,8 @@ class Task(Protocol):
     """One problem: which columns it reads, which tables and network it learns, its loss and its metrics.
 
     A row travels one way: ``encode`` (a window of rows) -> ``collate`` (a micro-batch) -> tables -> ``forward`` ->
-    ``loss`` or an evaluation.
+    ``loss`` or an evaluation. A loss against every row of a table is the engine's to compute: see
+    :class:`saccade.pipelines.scored_table.ScoresTable`.
     """
 
     @property

@@ -67,6 +67,19 @@ class GeneralizedBinaryCrossEntropy(Section):
     """The paper's t: 0 is plain bce, 1 is fully calibrated."""
 
 
+class FullSoftmax(Section):
+    """Softmax over all items, computed by the workers that hold them; the table isn't gathered."""
+
+    name: Literal["full_softmax"]
+    """The loss."""
+
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the target's probability that is spread over all items."""
+
+    temperature: float = Field(default=1.0, gt=0)
+    """Scores are divided by it."""
+
+
 class Bpr(Section):
     """BPR: the target's score is to exceed that of each of the negatives drawn for its position."""
 
@@ -117,6 +130,7 @@ NextItemLoss = Annotated[
     Annotated[SampledSoftmax, Tag("sampled_softmax")]
     | Annotated[BinaryCrossEntropy, Tag("bce")]
     | Annotated[GeneralizedBinaryCrossEntropy, Tag("gbce")]
+    | Annotated[FullSoftmax, Tag("full_softmax")]
     | Annotated[Bpr, Tag("bpr")]
     | Annotated[InfoNce, Tag("info_nce")],
     Discriminator(_name),

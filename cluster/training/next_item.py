@@ -13,6 +13,7 @@ from saccade.cluster.job import NextItemJob
 from saccade.cluster.job.loss import (
     BinaryCrossEntropy,
     Bpr,
+    FullSoftmax,
     GeneralizedBinaryCrossEntropy,
     InfoNce,
     NextItemLoss,
@@ -23,6 +24,7 @@ from saccade.cluster.job.next_item_models import Bert4Rec
 from saccade.cluster.training.measures import holdout_of, measures_of
 from saccade.cluster.training.networks import network_of
 from saccade.cluster.training.popularity import load_counts
+from saccade.models.losses import full_softmax
 from saccade.models.losses.binary import bce, gbce
 from saccade.models.losses.pairwise import bpr
 from saccade.models.losses.sampled_softmax import sampled_softmax
@@ -83,8 +85,10 @@ def _objective(job: NextItemJob) -> Objective:
     return NEXT_TOKEN
 
 
-def scored_loss(loss: NextItemLoss, items: int, artifacts: Path) -> ScoredLoss:
-    """The loss with its negatives; ``artifacts`` holds the items' counts, where it needs them."""
+def scored_loss(loss: NextItemLoss, items: int, artifacts: Path) -> ScoredLoss | full_softmax.FullSoftmax:
+    """The loss, with its negatives where it has some; ``artifacts`` holds the items' counts, where it needs them."""
+    if isinstance(loss, FullSoftmax):
+        return full_softmax.FullSoftmax(loss.label_smoothing, loss.temperature)
     if isinstance(loss, GeneralizedBinaryCrossEntropy):
         return ScoredLoss(loss.negatives, True, partial(gbce, items=items, calibration=loss.calibration))
     if isinstance(loss, BinaryCrossEntropy | Bpr):

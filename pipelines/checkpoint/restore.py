@@ -12,6 +12,9 @@ from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.shard import TableShard
 
+BLOCK = 1 << 16
+"""Rows copied at a time, so that beside a shard there isn't a second one in memory."""
+
 
 def check_tables(tables: Sequence[Table], checkpoint: CheckpointReader, grow: Collection[str] = ()) -> None:
     """See whether a checkpoint's tables fit a model's; the same answer on every rank, whatever it holds.
@@ -48,6 +51,18 @@ def restore(shard: TableShard, checkpoint: CheckpointReader, initial: Callable[[
         UserError: the checkpoint lacks the table or an optimizer state.
         DamagedCheckpoint: a file can't be read.
     """
+    for first in range(shard.rows[0], max(shard.rows[1], shard.rows[0] + 1), BLOCK):
+        _restore(_rows(shard, first, min(first + BLOCK, shard.rows[1])), checkpoint, initial)
+
+
+def _rows(shard: TableShard, first: int, last: int) -> TableShard:
+    """A shard's rows with these ids, live."""
+    here = slice(first - shard.rows[0], last - shard.rows[0])
+    optimizer = {name: values[here] for name, values in shard.optimizer.items()}
+    return TableShard(shard.table, (first, last), shard.columns, shard.weight[here], optimizer)
+
+
+def _restore(shard: TableShard, checkpoint: CheckpointReader, initial: Callable[[int, int], Tensor]) -> None:
     saved = checkpoint.table_rows(shard.table)
     rows = (min(shard.rows[0], saved), min(shard.rows[1], saved))
     if shard.rows[1] > saved:

@@ -1,7 +1,8 @@
 """What is done to a step's gradient as a whole, the same by every engine: loss scale, clipping, and the verdict on it.
 
 The norm is one over the network's gradient and the seam's, that is, the gradient of every looked-up row before the
-repeats of a row are added up. So it costs one scalar of communication, and does not depend on how tables are cut.
+repeats of a row are added up, and of all rows that a loss scores. So it costs one scalar of communication, and does not
+depend on how tables are cut.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from saccade.pipelines.engines.engine import EngineState, StepResult
 from saccade.pipelines.engines.gradients import GradientScaling, squares
 from saccade.pipelines.engines.network_state import load_network, network_state
 from saccade.pipelines.engines.precision import Precision, autocast
+from saccade.pipelines.engines.scoring import TaskLoss
 from saccade.pipelines.engines.tables import LocalTables
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
 from saccade.pipelines.seeds import derive_seed
@@ -56,6 +57,7 @@ class ReferenceEngine:
         self.settings = optimizer
         self.optimizer = optimizer.build(self.network.parameters())
         self.scaling = GradientScaling(precision, clip)
+        self.loss = TaskLoss(task, self.shards, self.collective, device)
         self.steps = 0
 
     def step(self, batches: Sequence[Batch], targets: int, learning_rate: float) -> StepResult:
@@ -69,20 +71,30 @@ class ReferenceEngine:
             losses.append(0.0)
             if batch.targets:
                 torch.manual_seed(batch.seed)
-                loss = self.task.loss(self._forward(embeddings, batch), embeddings, batch) / targets
+                loss = self.loss(self._forward(embeddings, batch), embeddings, batch) / targets
                 (loss * self.scaling.scale).backward()
                 losses[-1] = float(loss.detach())
         gradients = [parameter.grad for parameter in self.network.parameters()]
         seam = [leaf.grad for embeddings in leaves for leaf in embeddings.values()]
-        verdict = self.scaling.judge(sum(losses), math.sqrt(squares([*gradients, *seam])))
+        norm = math.sqrt(squares([*gradients, *seam]) + self.loss.squares())
+        verdict = self.scaling.judge(sum(losses), norm)
         if verdict.outcome == "stepped":
             self.steps += 1
             torch._foreach_mul_([g for g in gradients if g is not None], verdict.coefficient)
             self.settings.scale_learning_rate(self.optimizer, learning_rate)
             self.optimizer.step()
             lookups = [batch.lookups for batch in batches]
-            self.tables.step(lookups, leaves, coefficient=verdict.coefficient, factor=learning_rate, step=self.steps)
+            self.loss.scale(verdict.coefficient)
+            self.tables.step(
+                lookups,
+                leaves,
+                self.loss.gradients,
+                coefficient=verdict.coefficient,
+                factor=learning_rate,
+                step=self.steps,
+            )
         self.optimizer.zero_grad(set_to_none=True)
+        self.loss.clear()
         return StepResult(sum(losses), verdict.norm, verdict.outcome, tuple(losses))
 
     @torch.no_grad()

@@ -12,7 +12,7 @@ from saccade.models.table import Table
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.restore import restore
 from saccade.pipelines.optimizers import TableOptimizer
-from saccade.pipelines.optimizers.table import sum_by_row
+from saccade.pipelines.scored_table import RowGradients, gradients_by_row
 from saccade.pipelines.seeds import generator
 from saccade.pipelines.shard import TableShard
 
@@ -22,12 +22,28 @@ BLOCK = 1 << 16
 
 def initial_rows(table: Table, seed: int, first: int, last: int) -> Tensor:
     """[last - first, dim] initial values of rows [first, last), the same however the table is cut."""
-    parts = []
+    values = torch.empty(last - first, table.dim)
+    initialize(values, table, seed, first)
+    return values
+
+
+def initialize(weight: Tensor, table: Table, seed: int, first: int = 0, columns: slice = slice(None)) -> None:
+    """Set a part of a table to its initial values, drawing a block of rows at a time.
+
+    Args:
+        weight: [rows, columns], the table's from row ``first`` on.
+        table: it.
+        seed: the run's.
+        first: row of the table.
+        columns: of the table.
+    """
+    last = first + len(weight)
     for block in range(first // BLOCK, -(-last // BLOCK)):
         begin, end = block * BLOCK, min((block + 1) * BLOCK, table.rows)
         values = torch.randn(end - begin, table.dim, generator=generator(seed, "table", table.name, block))
-        parts.append(values[max(first - begin, 0) : last - begin])
-    return torch.cat(parts) * table.standard_deviation if parts else torch.empty(0, table.dim)
+        own = values[max(first - begin, 0) : last - begin, columns] * table.standard_deviation
+        top = max(begin - first, 0)
+        weight[top : top + len(own)] = own
 
 
 class LocalTables:
@@ -38,7 +54,9 @@ class LocalTables:
     ) -> None:
         """``optimizers`` has one for each table's name."""
         self.tables, self.optimizers, self.seed = list(tables), dict(optimizers), seed
-        self.weights = {t.name: initial_rows(t, seed, 0, t.rows).to(device) for t in tables}
+        self.weights = {t.name: torch.empty(t.rows, t.dim, device=device) for t in tables}
+        for table in tables:
+            initialize(self.weights[table.name], table, seed)
         self.states = {t.name: self.optimizers[t.name].state(t.rows, t.dim, device) for t in tables}
 
     def lookup(self, lookups: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -53,12 +71,23 @@ class LocalTables:
         self,
         lookups: Sequence[Mapping[str, Tensor]],
         leaves: Sequence[Mapping[str, Tensor]],
+        scored: Sequence[RowGradients],
         *,
         coefficient: float,
         factor: float,
         step: int,
     ) -> None:
-        """One optimizer step from the gradients of several look-ups, each multiplied with the coefficient."""
+        """One optimizer step from the gradients of several look-ups, each multiplied with the coefficient.
+
+        Args:
+            lookups: feature -> [n] int64 ids, of each look-up.
+            leaves: what :meth:`lookup` gave for each.
+            scored: gradients of all rows of a table besides, already multiplied.
+            coefficient: on the others.
+            factor: of the schedule, on every table's learning rate.
+            step: how many steps the tables have taken, this one included.
+        """
+        whole = {gradient.shard.table: gradient for gradient in scored}
         for table in self.tables:
             pairs = [
                 (ids[feature], leaf[feature].grad)
@@ -69,8 +98,8 @@ class LocalTables:
             if found:
                 ids, gradients = torch.cat([i for i, _ in found]), torch.cat([g for _, g in found])
                 weight, state = self.weights[table.name], self.states[table.name]
-                rows, g = sum_by_row(ids, gradients.mul_(coefficient))
-                self.optimizers[table.name].update(weight, state, rows, g, factor=factor, step=step)
+                for rows, g in gradients_by_row(ids, gradients.mul_(coefficient), whole.get(table.name)):
+                    self.optimizers[table.name].update(weight, state, rows, g, factor=factor, step=step)
 
     def shards(self) -> list[TableShard]:
         """Each table as one shard."""

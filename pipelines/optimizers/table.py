@@ -23,6 +23,9 @@ STATES: dict[Name, dict[str, Literal["element", "row"]]] = {
 }
 """What each keeps: a number for each element of the table, or for each row."""
 
+BLOCK = 1 << 14
+"""Rows changed at a time: what a step needs besides weights and state doesn't grow with the rows that it changes."""
+
 
 @dataclass(frozen=True)
 class TableOptimizer:
@@ -88,7 +91,19 @@ class TableOptimizer:
             row_mean: gives the mean of [r, dim] squares over whole rows; where the columns are cut, it asks whoever
                 holds the others.
         """
-        rate = self.learning_rate * factor
+        for some, gradients in zip(rows.split(BLOCK), g.split(BLOCK), strict=True):
+            self._update(weight, state, some, gradients, self.learning_rate * factor, step, row_mean)
+
+    def _update(
+        self,
+        weight: Tensor,
+        state: dict[str, Tensor],
+        rows: Tensor,
+        g: Tensor,
+        rate: float,
+        step: int,
+        row_mean: Callable[[Tensor], Tensor],
+    ) -> None:
         found = weight[rows]
         if self.weight_decay:
             found *= 1 - rate * self.weight_decay

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from saccade.models.jagged import Jagged, Layout
+from saccade.models.losses.full_softmax import FullSoftmax
 from saccade.models.table import Table
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.collective import Collective
@@ -16,6 +17,7 @@ from saccade.pipelines.examples import Examples, Values
 from saccade.pipelines.metrics.top_k import top_k as best
 from saccade.pipelines.parquet.schema import Column
 from saccade.pipelines.runs import Runs
+from saccade.pipelines.scored_table import ScoredTable
 from saccade.pipelines.shard import TableShard
 from saccade.pipelines.task import Evaluation, Split
 from saccade.pipelines.tasks.features import Feature, aligned, cut
@@ -40,7 +42,7 @@ class NextItem:
             argument, where there are any, and which tokens are hidden as its last, where the objective hides some.
         dim: width of an item's embedding.
         standard_deviation: of the item table's initial values.
-        loss: scores targets against negatives.
+        loss: scores targets against negatives, or against all items.
         ks: cut-offs of the ranking metrics.
         measures: what evaluation measures, where it is more than the usual at ``ks``.
         holdout: what of a history is learned from, and what is to be found.
@@ -60,7 +62,7 @@ class NextItem:
         build: Callable[[], nn.Module],
         dim: int,
         standard_deviation: float,
-        loss: ScoredLoss,
+        loss: ScoredLoss | FullSoftmax,
         ks: Sequence[int],
         latest: float = 1.0,
         measures: Measures | None = None,
@@ -117,12 +119,13 @@ class NextItem:
             exercise = self.objective.teach(items.layout, generator)
             assert exercise.wanted is not None
             wanted = items.values[exercise.wanted]
-            negatives = self.scored_loss.draw(len(wanted), self.items, generator)
             inputs: dict[str, Tensor | Jagged | Layout] = {"target_index": exercise.wanted}
-            expected = self.scored_loss.log_expected(negatives, wanted, self.items)
-            if expected is not None:
-                inputs["log_expected"] = expected
-            targets = len(wanted)
+            negatives, targets = torch.zeros(0, dtype=torch.int64), len(wanted)
+            if isinstance(self.scored_loss, ScoredLoss):
+                negatives = self.scored_loss.draw(targets, self.items, generator)
+                expected = self.scored_loss.log_expected(negatives, wanted, self.items)
+                if expected is not None:
+                    inputs["log_expected"] = expected
         else:
             lengths = history.lengths.clamp(max=self.max_length - self.objective.appended)
             shift = history.lengths - lengths
@@ -173,9 +176,22 @@ class NextItem:
         output = network(Jagged(values, layout), *more)
         return output[asked] if isinstance(asked, Tensor) else output
 
+    @property
+    def scored_table(self) -> ScoredTable | None:
+        """The items, where the loss scores all of them."""
+        loss = self.scored_loss
+        return ScoredTable("items", loss) if isinstance(loss, FullSoftmax) else None
+
+    def queries(self, output: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The outputs at the tokens that are asked, and the items that they are asked for."""
+        index = batch.inputs["target_index"]
+        assert isinstance(index, Tensor)
+        return output, batch.lookups["history"][index]
+
     def loss(self, output: Tensor, embeddings: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        """The sum over all targets of the loss of each."""
+        """The sum over all targets of the loss of each, against negatives."""
         index, expected = batch.inputs["target_index"], batch.inputs.get("log_expected")
+        assert isinstance(self.scored_loss, ScoredLoss)
         assert isinstance(index, Tensor)
         return self.scored_loss(
             output,

@@ -105,7 +105,8 @@ class ZeroNetwork:
 
     def train(self, mode: bool, step: int) -> None:
         """Switch dropout on or off, and tell modules with a schedule how many steps were taken."""
-        self.engine.train(mode)
+        if self.engine.module.training != mode:
+            self.engine.train(mode)
         set_step(self.engine.module, step)
 
     def backward(self, loss: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Tables that every rank holds whole: no all-to-all, but one all-reduce as large as the tables."""
+"""Tables that every rank holds whole: no all-to-all, but, on several ranks, one all-reduce as large as the tables."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.collective import Collective
 from saccade.pipelines.engines.tables import LocalTables
 from saccade.pipelines.optimizers import TableOptimizer
+from saccade.pipelines.scored_table import RowGradients, gradients_by_row
 from saccade.pipelines.shard import TableShard
 
 
@@ -44,27 +45,45 @@ class ReplicatedTables:
         whole = self.whole
         return {feature: whole.weights[t.name][ids[feature]] for t in whole.tables for feature in t.features}
 
-    def step(self, gradients: Mapping[str, Tensor], *, factor: float, step: int) -> None:
+    def step(
+        self, gradients: Mapping[str, Tensor], scored: Sequence[RowGradients], *, factor: float, step: int
+    ) -> None:
         """Sum the gradients over all ranks, and step every table's optimizer once. A collective.
 
         Args:
             gradients: feature -> [n, dim].
+            scored: gradients of this rank's share of the rows of a table, here or elsewhere.
             factor: of the schedule, on every table's learning rate.
             step: how many steps the tables have taken, this one included.
         """
         for table in self.whole.tables:
             ids = torch.cat([self._ids[feature] for feature in table.features])
             found = torch.cat([gradients[feature] for feature in table.features])
-            # The last column marks the rows that some rank has looked up: only they change.
-            total = found.new_zeros(table.rows, table.dim + 1)
-            total[:, :-1].index_add_(0, ids, found)
-            total[ids, -1] = 1.0
-            self.collective.sum(total)
-            rows = total[:, -1].nonzero().squeeze(1)
+            share = next((share for share in scored if share.shard.table == table.name), None)
+            if self.collective.world_size > 1:
+                parts = [self._over_ranks(table, ids, found, share)]
+            else:
+                parts = gradients_by_row(ids, found, share)
             weight, state = self.whole.weights[table.name], self.whole.states[table.name]
-            g = total[rows, :-1]
-            self.whole.optimizers[table.name].update(weight, state, rows, g, factor=factor, step=step)
+            for rows, g in parts:
+                self.whole.optimizers[table.name].update(weight, state, rows, g, factor=factor, step=step)
         self.forget()
+
+    def _over_ranks(
+        self, table: Table, ids: Tensor, found: Tensor, share: RowGradients | None
+    ) -> tuple[Tensor, Tensor]:
+        """The rows [r] that some rank has looked up or scored, and their gradients [r, dim] summed over all ranks."""
+        # The last column marks these rows: only they change.
+        total = found.new_zeros(table.rows, table.dim + 1)
+        total[:, :-1].index_add_(0, ids, found)
+        total[ids, -1] = 1.0
+        if share is not None:
+            own = slice(share.shard.rows[0] + share.first, share.shard.rows[1])
+            total[own, :-1] += share.values[share.first :]
+            total[own, -1] = 1.0
+        self.collective.sum(total)
+        rows = total[:, -1].nonzero().squeeze(1)
+        return rows, total[rows, :-1]
 
     def forget(self) -> None:
         """Drop the latest look-up."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -13,6 +13,7 @@ from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.collective import Collective
 from saccade.pipelines.engines.gradients import squares
 from saccade.pipelines.optimizers import TableOptimizer
+from saccade.pipelines.scored_table import RowGradients
 from saccade.pipelines.shard import TableShard
 from saccade.plugins.hybrid.replicated import ReplicatedTables
 from saccade.plugins.torchrec.plan import Sharding, place
@@ -23,7 +24,9 @@ class _Group(Protocol):
     """Some of the model's tables."""
 
     def lookup(self, ids: Mapping[str, Tensor]) -> dict[str, Tensor]: ...
-    def step(self, gradients: Mapping[str, Tensor], *, factor: float, step: int) -> None: ...
+    def step(
+        self, gradients: Mapping[str, Tensor], scored: Sequence[RowGradients], *, factor: float, step: int
+    ) -> None: ...
     def forget(self) -> None: ...
     def shards(self) -> list[TableShard]: ...
     def load(self, checkpoint: CheckpointReader) -> None: ...
@@ -38,6 +41,7 @@ class Seam:
         seed: of the initial values.
         device: of this rank.
         collective: all ranks.
+        scored: the names of tables that a loss scores as a whole.
 
     Raises:
         UserError: a table can't be cut as asked.
@@ -52,11 +56,14 @@ class Seam:
         seed: int,
         device: torch.device,
         collective: Collective,
+        scored: Collection[str] = (),
     ) -> None:
         self.collective = collective
-        self.placements = place(tables, optimizers, shardings, device=device, collective=collective)
-        replicated = [t for t in tables if self.placements[t.name].cut == "replicated"]
-        sharded = [t for t in tables if self.placements[t.name].cut != "replicated"]
+        self.placements = place(tables, optimizers, shardings, device=device, collective=collective, scored=scored)
+        # One rank holds everything whichever way it is cut, and has nobody to send anything to.
+        alone = collective.world_size == 1
+        replicated = [t for t in tables if alone or self.placements[t.name].cut == "replicated"]
+        sharded = [t for t in tables if t not in replicated]
         self.groups: list[_Group] = []
         if replicated:
             self.groups.append(
@@ -94,10 +101,11 @@ class Seam:
         """The sum of the squares of this rank's gradients at the seam."""
         return squares(leaf.grad for leaves in self._leaves for leaf in leaves.values())
 
-    def step(self, *, coefficient: float, factor: float, step: int) -> None:
+    def step(self, scored: Sequence[RowGradients], *, coefficient: float, factor: float, step: int) -> None:
         """Send the leaves' gradients to the tables, whose optimizers step once. A collective.
 
         Args:
+            scored: true gradients of all rows of this rank's parts of a table, to be stepped together with the leaves'.
             coefficient: on the gradients, which then are the true ones.
             factor: of the schedule, on every table's learning rate.
             step: how many steps the tables have taken, this one included.
@@ -109,7 +117,7 @@ class Seam:
                 parts = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
                 gradients[feature] = torch.cat(parts).mul_(coefficient)
             for group in self.groups:
-                group.step(gradients, factor=factor, step=step)
+                group.step(gradients, scored, factor=factor, step=step)
         self._leaves = []
 
     def discard(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,11 +62,13 @@ def place(
     *,
     device: torch.device,
     collective: Collective,
+    scored: Collection[str] = (),
 ) -> dict[str, Placement]:
     """A place for every table. A collective, the same on every rank.
 
     Whole tables are dealt to ranks (or, for ``table_row``, to nodes) in turn. ``auto`` asks TorchRec's planner; it
-    never cuts the columns of a table whose optimizer keeps a number for a whole row.
+    never cuts the columns of a table whose optimizer keeps a number for a whole row, nor of one that a loss scores as a
+    whole: ranks would have to exchange every score.
 
     Args:
         tables: of the model.
@@ -74,6 +76,7 @@ def place(
         shardings: for each table's name.
         device: where the parts are to live.
         collective: all ranks.
+        scored: the names of tables that a loss scores as a whole.
 
     Raises:
         UserError: a table can't be cut so.
@@ -98,23 +101,23 @@ def place(
             )
     open_ = [table for table in tables if shardings[table.name] == "auto"]
     for dim in {table.dim: None for table in open_}:
-        found |= _planned([t for t in open_ if t.dim == dim], optimizers, hosts, device, collective)
+        whole_rows = {t.name for t in open_ if optimizers[t.name].row_states or t.dim % 4 or t.name in scored}
+        found |= _planned([t for t in open_ if t.dim == dim], whole_rows, hosts, device, collective)
     return {table.name: found[table.name] for table in tables}
 
 
 def _planned(
     tables: Sequence[Table],
-    optimizers: Mapping[str, TableOptimizer],
+    whole_rows: Collection[str],
     hosts: Sequence[range],
     device: torch.device,
     collective: Collective,
 ) -> dict[str, Placement]:
-    """What TorchRec's planner, run by rank 0 for all, makes of tables of one dim."""
+    """What TorchRec's planner, run by rank 0 for all, makes of tables of one dim; some aren't cut by columns."""
     collection = empty_collection([EmbeddingConfig(**config(table)) for table in tables])
     constraints = {}
     for table in tables:
-        whole_rows = optimizers[table.name].row_states or table.dim % 4
-        types = ["table_wise", "row_wise"] if whole_rows else list(PLANNER_CUTS)
+        types = ["table_wise", "row_wise"] if table.name in whole_rows else list(PLANNER_CUTS)
         constraints[PREFIX + table.name] = ParameterConstraints(sharding_types=types, compute_kernels=["fused"])
     local_size = math.gcd(*(len(host) for host in hosts))
     topology = Topology(world_size=collective.world_size, local_world_size=local_size, compute_device=device.type)

@@ -17,9 +17,9 @@ from saccade.models.table import Table
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.restore import restore
 from saccade.pipelines.collective import Collective
-from saccade.pipelines.engines.tables import initial_rows
+from saccade.pipelines.engines.tables import initial_rows, initialize
 from saccade.pipelines.optimizers import TableOptimizer
-from saccade.pipelines.optimizers.table import sum_by_row
+from saccade.pipelines.scored_table import RowGradients, gradients_by_row
 from saccade.pipelines.shard import TableShard
 from saccade.plugins.torchrec.kernel import Kernel, Sharder, kernels
 from saccade.plugins.torchrec.plan import PREFIX, Placement, config, empty_collection
@@ -110,11 +110,14 @@ class ShardedTables:
         self._looked_up = {feature: rows[feature] for table in self.tables for feature in table.features}
         return {feature: values.detach() for feature, values in self._looked_up.items()}
 
-    def step(self, gradients: Mapping[str, Tensor], *, factor: float, step: int) -> None:
+    def step(
+        self, gradients: Mapping[str, Tensor], scored: Sequence[RowGradients], *, factor: float, step: int
+    ) -> None:
         """Send gradients back to where the rows came from, and step every table's optimizer once. A collective.
 
         Args:
             gradients: feature -> [n, dim].
+            scored: gradients of all rows of this rank's parts of a table, here or elsewhere.
             factor: of the schedule, on every table's learning rate.
             step: how many steps the tables have taken, this one included.
         """
@@ -122,14 +125,15 @@ class ShardedTables:
         ranks, features = self.collective.world_size, list(self._looked_up)
         torch.autograd.backward([self._looked_up[f] for f in features], [gradients[f] * ranks for f in features])
         self.forget()
+        whole = {(g.shard.table, g.shard.rows, g.shard.columns): g for g in scored}
         for part in self._parts:
             shard, looked_up = part.shard, part.kernel.looked_up[part.index]
             ids = torch.cat([ids for ids, _ in looked_up])
             g = torch.cat([torch.zeros_like(found) if found.grad is None else found.grad for _, found in looked_up])
-            rows, summed = sum_by_row(ids, g)
-            self.optimizers[shard.table].update(
-                shard.weight, part.state, rows, summed, factor=factor, step=step, row_mean=self._row_mean
-            )
+            for rows, summed in gradients_by_row(ids, g, whole.get((shard.table, shard.rows, shard.columns))):
+                self.optimizers[shard.table].update(
+                    shard.weight, part.state, rows, summed, factor=factor, step=step, row_mean=self._row_mean
+                )
         for kernel in kernels(self.collection):
             kernel.looked_up = []
 
@@ -154,7 +158,7 @@ class ShardedTables:
                 weight = kernel.weights[index]
                 rows = (first + row, first + row + weight.shape[0])
                 columns = (column, column + weight.shape[1])
-                weight.copy_(initial_rows(table, self._seed, *rows)[:, slice(*columns)])
+                initialize(weight, table, self._seed, rows[0], slice(*columns))
                 height, width = weight.shape
                 state = self.optimizers[table.name].state(height, width, self.device)
                 parts.append(_Part(TableShard(table.name, rows, columns, weight, state), state, kernel, index))

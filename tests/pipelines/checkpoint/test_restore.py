@@ -44,7 +44,11 @@ def checkpoint(tmp_path: Path) -> CheckpointReader:
 
 @pytest.mark.parametrize("rows", [(0, 10), (0, 4), (5, 9), (6, 6)])
 @pytest.mark.parametrize("columns", [(0, 4), (0, 2), (3, 4)])
-def test_any_cut_takes_its_part(checkpoint: CheckpointReader, rows: Range, columns: Range) -> None:
+@pytest.mark.parametrize("block", [3, 1000])
+def test_any_cut_takes_its_part(
+    checkpoint: CheckpointReader, rows: Range, columns: Range, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("saccade.pipelines.checkpoint.restore.BLOCK", block)
     shard = piece(rows, columns, fill=-7.0)
     restore(shard, checkpoint, no_rows)
     assert torch.equal(shard.weight, WEIGHT[slice(*rows), slice(*columns)])
@@ -53,7 +57,11 @@ def test_any_cut_takes_its_part(checkpoint: CheckpointReader, rows: Range, colum
 
 
 @pytest.mark.parametrize("rows", [(0, 14), (8, 12), (10, 14), (12, 14)])
-def test_a_grown_tables_new_rows_begin_anew(checkpoint: CheckpointReader, rows: Range) -> None:
+@pytest.mark.parametrize("block", [3, 1000])
+def test_a_grown_tables_new_rows_begin_anew(
+    checkpoint: CheckpointReader, rows: Range, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("saccade.pipelines.checkpoint.restore.BLOCK", block)
     shard = piece(rows, (1, 3), fill=-7.0)
     initial = torch.randn(14, 4)
     restore(shard, checkpoint, lambda first, last: initial[first:last])

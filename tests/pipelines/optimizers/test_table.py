@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from saccade.pipelines.optimizers.table import STATES, TableOptimizer, sum_by_row
+from saccade.pipelines.optimizers.table import STATES, Name, TableOptimizer, sum_by_row
 
 ROWS, DIM = 6, 3
 CPU = torch.device("cpu")
@@ -153,3 +153,13 @@ def test_columns_of_a_row_may_be_apart(name: str) -> None:
                 weight, part, rows, g[:, cut], factor=1.0, step=step, row_mean=lambda squares, mean=mean: mean
             )
     torch.testing.assert_close(torch.cat([weight for weight, _ in halves], 1), whole)
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_rows_are_stepped_in_blocks_as_at_once(name: Name, monkeypatch: pytest.MonkeyPatch) -> None:
+    optimizer = TableOptimizer(name, 0.1, weight_decay=0.1)
+    weight, state = trained(optimizer, 3)
+    monkeypatch.setattr("saccade.pipelines.optimizers.table.BLOCK", 2)
+    in_blocks, block_state = trained(optimizer, 3)
+    assert torch.equal(weight, in_blocks)
+    assert all(torch.equal(state[key], block_state[key]) for key in state)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from saccade.models.attention.choice import FROM_END, TRANSFORMER, AttentionChoice
 from saccade.models.jagged import Jagged
 from saccade.models.losses.binary import bce
+from saccade.models.losses.full_softmax import FullSoftmax
 from saccade.models.losses.sampled_softmax import sampled_softmax
 from saccade.models.recommendation.sasrec import SASRec
 from saccade.models.registry import Choice
@@ -72,6 +73,7 @@ class Settings:
     network: NetworkOptimizer = field(default_factory=lambda: NetworkOptimizer("adamw", 1e-3, weight_decay=0.01))
     other_table: TableOptimizer | None = None
     shared_negatives: bool = True
+    full_softmax: FullSoftmax | None = None
     precision: Precision = "fp32"
     clip: float | None = None
     loss_scale: float | None = None
@@ -121,7 +123,7 @@ def make_task(settings: Settings) -> NextItem:
         build=partial(Odd, attention=settings.attention, block=Choice.of(settings.block)),
         dim=DIM,
         standard_deviation=0.1,
-        loss=loss,
+        loss=settings.full_softmax or loss,
         ks=[10],
         latest=0.5,
     )
