@@ -39,14 +39,21 @@ class RowRange(Protocol):
         """Its number of rows."""
 
 
+class Fetched(Protocol):
+    """Rows as they are stored."""
+
+    def examples(self) -> Examples:
+        """The rows as tensors; called once, in any thread."""
+
+
 class Cursor(Protocol):
     """Reads one lane's rows, window by window."""
 
-    def read(self, first: int, last: int) -> Examples:
-        """Decode the global rows [first, last), and keep what the next read may go on from."""
+    def fetch(self, first: int, last: int) -> Fetched:
+        """Read the global rows [first, last), and keep what the next call may go on from."""
 
     def expect(self, first: int) -> None:
-        """Begin to fetch what a read from a row on will need, where fetching takes time; raises nothing."""
+        """Begin to ask for what a fetch from a row on will need, where that takes time; raises nothing."""
 
 
 class Rows(Protocol):
@@ -205,12 +212,12 @@ class Reader:
         shuffle = self.split == "train"
         cursor = self.source.cursor()
         passed = 0  # rows of windows of which the filter and encode left nothing
-        ahead = decoding.submit(_read_window, cursor, lane, start.window)
+        ahead = decoding.submit(_fetch_window, cursor, lane, start.window)
         for window in range(start.window, lane.windows):
-            ranges = ahead.result()
-            ahead = decoding.submit(_read_window, cursor, lane, window + 1)
+            fetched = ahead.result()
+            ahead = decoding.submit(_fetch_window, cursor, lane, window + 1)
             read = sum(last - first for first, last in lane.rows(window))
-            examples = self.task.encode(concatenate(ranges), self.split)
+            examples = self.task.encode(concatenate([part.examples() for part in fetched]), self.split)
             place = (self.seed, epoch, number, window)
             passed += 0 if len(examples) else read
             pieces = cut(examples.lengths, self.tokens, generator(*place, "window") if shuffle else None)
@@ -229,16 +236,16 @@ class Reader:
 
     @cached_property
     def _empty(self) -> Batch:
-        nothing = self.task.encode(self.source.cursor().read(0, 0), self.split)
+        nothing = self.task.encode(self.source.cursor().fetch(0, 0).examples(), self.split)
         return self.task.collate(nothing, self.split, generator(0))
 
 
-def _read_window(cursor: Cursor, lane: Lane, window: int) -> list[Examples]:
+def _fetch_window(cursor: Cursor, lane: Lane, window: int) -> list[Fetched]:
     """A window's rows, by ranges; what is read after each range is on its way from a remote file system meanwhile."""
     ranges = lane.rows(window)
     found = []
     for (first, last), after in zip_longest(ranges, [*ranges[1:], *lane.rows(window + 1)[:1]]):
         if after:
             cursor.expect(after[0])
-        found.append(cursor.read(first, last))
+        found.append(cursor.fetch(first, last))
     return found

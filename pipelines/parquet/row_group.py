@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
-from torch import Tensor
 
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.examples import Values, split_rows
-from saccade.pipelines.parquet.decode import NullFound, decode
 from saccade.pipelines.parquet.files import Files
 from saccade.pipelines.parquet.footer import Footer, leaf_columns, stored_ranges
 from saccade.pipelines.parquet.read_ahead import ReadAhead
@@ -41,16 +37,18 @@ class RowGroup:
 
 
 @dataclass(frozen=True, eq=False)
-class Decoded:
-    """Some rows of a row group.
+class Stored:
+    """Some rows of a row group as they are stored.
 
     Attributes:
-        rows: [N] int64, their global numbers.
-        columns: name -> values of N rows.
+        group: the row group.
+        first: the first one's number in it.
+        batch: their columns.
     """
 
-    rows: Tensor
-    columns: Mapping[str, Values]
+    group: RowGroup
+    first: int
+    batch: pa.RecordBatch
 
 
 class RowGroupReader:
@@ -70,37 +68,30 @@ class RowGroupReader:
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._least = 1  # rows that are worth decoding at a time
         self._first = self._last = 0  # rows of the group that the slice is made from
-        self._slice: Decoded | None = None
+        self._slice: pa.RecordBatch | None = None
 
     def expect(self, group: RowGroup) -> None:
         """Begin to fetch what a row group stores, where it isn't read from already."""
         if group != self._group:
             self._ahead.expect(self._files.names[group.file], self._ranges(group))
 
-    def read(self, group: RowGroup, first: int, last: int) -> Iterator[Decoded]:
-        """What the filter leaves of rows [first, last) of a row group, as views of one slice after the other.
+    def read(self, group: RowGroup, first: int, last: int) -> Iterator[Stored]:
+        """Rows [first, last) of a row group, as views of one slice after the other.
 
         Raises:
-            UserError: it is damaged or can't be read, or has nulls.
+            UserError: it is damaged or can't be read.
         """
         while first < last:
             found = self._go_to(group, first, last)
             stop = min(last, self._last)
-            if (first, stop) == (self._first, self._last):
-                yield found
-            else:
-                edges = torch.searchsorted(found.rows, torch.tensor([first, stop]) + group.first_row)
-                begin, end = edges.tolist()
-                counts = [begin, end - begin, len(found.rows) - end]
-                columns = {name: split_rows(column, counts)[1] for name, column in found.columns.items()}
-                yield Decoded(found.rows[begin:end], columns)
+            yield Stored(group, first, found.slice(first - self._first, stop - first))
             if stop == self._last:
                 self._slice = None
             first = stop
 
-    def _go_to(self, group: RowGroup, row: int, last: int) -> Decoded:
+    def _go_to(self, group: RowGroup, row: int, last: int) -> pa.RecordBatch:
         """The slice that begins with, or holds, a row; of the rows up to ``last`` where it is a new one."""
-        if self._slice and self._group == group and self._first <= row < self._last:
+        if self._slice is not None and self._group == group and self._first <= row < self._last:
             return self._slice
         shown = self._files.shown(self._files.names[group.file])
         here, self._group, self._slice = self._group, None, None  # nowhere, until the new slice is there
@@ -117,8 +108,7 @@ class RowGroupReader:
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(f"{shown}: row group {group.index} can't be read ({reason}): damaged") from error
-        self._slice = self._decode(batch, group, shown)
-        self._group = group
+        self._slice, self._group = batch, group
         if self._last == group.rows:
             self._batches = iter(())  # lets go of the stored bytes
         return self._slice
@@ -152,25 +142,6 @@ class RowGroupReader:
         assert self._file is not None
         self._file[1].reader.set_batch_size(rows)
         return next(self._batches, None)
-
-    def _decode(self, batch: pa.RecordBatch, group: RowGroup, shown: str) -> Decoded:
-        first = group.first_row + self._first
-        rows = torch.arange(first, first + batch.num_rows)
-        try:
-            kept, batch = self._selection.apply(batch)
-            if kept is not None:
-                rows = rows[torch.from_numpy(kept.to_numpy().astype("int64"))]
-            return Decoded(rows, decode(batch, self._selection.columns))
-        except NullFound as error:
-            groups = self._footers[group.file].metadata
-            before = sum(groups.row_group(i).num_rows for i in range(group.index))
-            row = int(rows[error.row]) - group.first_row + before
-            raise UserError(f"{shown} row {row}: column {error.column!r} has a null; drop the row or fill it") from None
-        except UserError as error:
-            raise UserError(f"{shown}: row group {group.index}: {error}") from error
-        except (pa.ArrowException, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{shown}: row group {group.index} can't be read ({reason}): damaged") from error
 
 
 def _decoded_bytes(metadata: pq.FileMetaData, index: int, columns: list[str]) -> int:

@@ -9,16 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-import torch
-
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.examples import Examples, join
-from saccade.pipelines.parquet.decode import nothing
+from saccade.pipelines.examples import Examples
+from saccade.pipelines.parquet.fetched import Fetched
 from saccade.pipelines.parquet.files import Files, find_files
 from saccade.pipelines.parquet.filter import Condition
 from saccade.pipelines.parquet.footer import Footer, read_footer
 from saccade.pipelines.parquet.prepare import Preparation
-from saccade.pipelines.parquet.row_group import Decoded, RowGroup, RowGroupReader
+from saccade.pipelines.parquet.row_group import RowGroup, RowGroupReader, Stored
 from saccade.pipelines.parquet.schema import Column
 from saccade.pipelines.parquet.selection import Selection
 
@@ -172,6 +170,24 @@ class Cursor:
         source = self._source
         self._reader.expect(source.row_groups[source._group_of(first)])
 
+    def fetch(self, first: int, last: int) -> Fetched:
+        """Read rows [first, last) as they are stored.
+
+        Raises:
+            UserError: a row group is damaged or can't be read.
+        """
+        source = self._source
+        if not 0 <= first <= last <= source.rows:
+            raise IndexError(f"rows [{first}, {last}) of a source of {source.rows}")
+        parts: list[Stored] = []
+        number = source._group_of(first)
+        while number < len(source.row_groups) and source.row_groups[number].first_row < last:
+            group = source.row_groups[number]
+            begin, end = max(first - group.first_row, 0), min(last - group.first_row, group.rows)
+            parts.extend(self._reader.read(group, begin, end))
+            number += 1
+        return Fetched(source.found, source.selection, source.footers, parts)
+
     def read(self, first: int, last: int) -> Examples:
         """Decode those of rows [first, last) that pass the filter.
 
@@ -183,18 +199,4 @@ class Cursor:
         Raises:
             UserError: a row group is damaged or can't be read, or has nulls.
         """
-        source = self._source
-        if not 0 <= first <= last <= source.rows:
-            raise IndexError(f"rows [{first}, {last}) of a source of {source.rows}")
-        parts: list[Decoded] = []
-        number = source._group_of(first)
-        while number < len(source.row_groups) and source.row_groups[number].first_row < last:
-            group = source.row_groups[number]
-            begin, end = max(first - group.first_row, 0), min(last - group.first_row, group.rows)
-            parts.extend(self._reader.read(group, begin, end))
-            number += 1
-        if not parts:
-            parts = [Decoded(torch.empty(0, dtype=torch.int64), nothing(source.columns))]
-        rows = torch.cat([part.rows for part in parts])
-        columns = {name: join([part.columns[name] for part in parts]) for name in parts[0].columns}
-        return Examples(rows, columns, torch.ones(len(rows), dtype=torch.int64))
+        return self.fetch(first, last).examples()

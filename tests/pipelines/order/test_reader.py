@@ -44,9 +44,12 @@ class Memory:
     def expect(self, first: int) -> None:
         assert any(group.first_row <= first < group.first_row + group.rows for group in self.row_groups)
 
-    def read(self, first: int, last: int) -> Examples:
+    def fetch(self, first: int, last: int) -> SimpleNamespace:
         if last > self.broken_from:
             raise OSError("the disk is gone")
+        return SimpleNamespace(examples=lambda: self.read(first, last))
+
+    def read(self, first: int, last: int) -> Examples:
         rows = [torch.arange(1, n + 1) for n in self.lengths[first:last]]
         history = Jagged.pack(rows) if rows else Jagged.pack([torch.zeros(0, dtype=torch.int64)]).take(torch.arange(0))
         return Examples(torch.arange(first, last), {"history": history}, torch.ones(last - first, dtype=torch.int64))
