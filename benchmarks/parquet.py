@@ -1,22 +1,26 @@
 """Behaviour histories from Parquet to shuffled, bucketed, jagged micro-batches: rows a second against bare decoding.
 
     python benchmarks/parquet.py                    # all contestants, three rounds
+    python benchmarks/parquet.py --items 50000      # ids of a small catalogue, which are stored as a dictionary
     python benchmarks/parquet.py --contestants bare saccade --rounds 5
     python benchmarks/parquet.py --json             # and a JSON object as the last line
 
-Histories of log-normal length (60 items on average, at most 1,000) of 50,000 items by a power law are written to eight
-zstd files with pyarrow's defaults. Each contestant reads all of them once in a process of its own, which has one core
-and one thread a library, so that what runs beside the consumer is counted too. The contestants take turns; a figure is
-the median over the rounds, a ratio the median of the rounds' ratios. Memory is the growth of the process's peak over
-what it takes with everything imported.
+Histories of log-normal length (60 items on average, at most 1,000) of a million items, some more popular than others,
+are written to eight zstd files with pyarrow's defaults. Each contestant reads all of them once in a process of its own,
+in which every library has one thread; opening files, starting Ray and Hugging Face's own Arrow copy come before the
+clock runs. The contestants take turns; a figure is the median over the rounds, a ratio the median of their ratios.
+Memory is the growth of the process's peak over what it takes with everything imported.
 
 - bare: ``read_row_group`` of the one column, and nothing else. The bar.
-- saccade: the training reader: rows in the global shuffled order of four lanes, bucketed by length, cut by a token
-  budget, each micro-batch a packed pair of values and lengths, as TorchRec's KeyedJaggedTensor takes it.
+- saccade: the training reader of a rank with one lane: rows in the global shuffled order, bucketed by length, cut by a
+  token budget, each micro-batch a packed pair of values and lengths, as TorchRec's KeyedJaggedTensor takes it. One
+  thread decodes while another one shuffles and cuts what came before: it takes more than one core's time, which the
+  column of seconds of CPU shows. On one core alone (``--one-core``) it is as much slower.
 - saccade, next item: the same with all that next-item training draws on top: crops, targets, negatives.
-- ray data: ``iter_torch_batches`` of Ray Data, in the order of the files; its tasks and object store on the same core.
+- ray data: ``iter_torch_batches`` of Ray Data, in the order of the files; its tasks and object store are processes of
+  their own, whose time isn't counted.
 - torch loader: ``DataLoader`` over a dataset of Python lists, shuffled, collated to values and lengths.
-- hugging face: ``datasets`` in torch format, in the order of the files, from its own Arrow copy made beforehand.
+- hugging face: ``datasets`` in torch format, in the order of the files.
 """
 
 from __future__ import annotations
@@ -56,20 +60,21 @@ from saccade.pipelines.task import Split
 from saccade.pipelines.tasks.negatives import ScoredLoss
 from saccade.pipelines.tasks.next_item import NextItem
 
-ITEMS = 50_000
 LONGEST = 1_000
-BATCH = 256
+BATCH = 1024
 """Rows of a batch, for contestants without a token budget."""
 
 TOKENS = 60 * BATCH
+MOST_ITEMS = 1 << 40
+
 Pass = Iterator[int]
-"""One pass over the data: the rows of each batch, as it is ready."""
+"""One pass over the data: 0 when all is prepared, and then the rows of each batch, as it is ready."""
 
 
-def write(folder: Path, rows: int, files: int) -> None:
+def write(folder: Path, rows: int, files: int, catalogue: int) -> None:
     """The histories; the same for the same arguments."""
     rng = np.random.default_rng(0)
-    shares = 1 / np.arange(1, ITEMS) ** 0.8
+    shares = 1 / np.arange(1, catalogue) ** 0.5
     edges = shares.cumsum() / shares.sum()
     for number, size in enumerate(len(part) for part in np.array_split(np.empty(rows, bool), files)):
         lengths = rng.lognormal(np.log(60) - 0.5 * 0.9**2, 0.9, size).round().clip(2, LONGEST).astype(np.int64)
@@ -81,8 +86,9 @@ def write(folder: Path, rows: int, files: int) -> None:
 
 def bare(folder: Path) -> Pass:
     """Decodes each row group."""
-    for file in sorted(folder.glob("*.parquet")):
-        opened = pq.ParquetFile(file)
+    files = [pq.ParquetFile(file) for file in sorted(folder.glob("*.parquet"))]
+    yield 0
+    for opened in files:
         for group in range(opened.num_row_groups):
             yield opened.read_row_group(group, ["history"], use_threads=False).num_rows
 
@@ -109,7 +115,7 @@ def saccade(kind: type[NextItem], folder: Path) -> Pass:
     task = kind(
         history="history",
         max_length=200,
-        items=ITEMS,
+        items=MOST_ITEMS,
         build=nn.Identity,
         dim=1,
         standard_deviation=0.1,
@@ -118,7 +124,8 @@ def saccade(kind: type[NextItem], folder: Path) -> Pass:
     )
     assert list(task.columns) == [Column("history", "integers")]
     source = Source.open(str(folder), None, task.columns)
-    reader = Reader(source, task, "train", seed=0, lanes=4, window=4096, tokens=TOKENS, rank=0, world_size=1)
+    reader = Reader(source, task, "train", seed=0, lanes=1, window=8192, tokens=TOKENS, rank=0, world_size=1)
+    yield 0
     with closing(reader.steps(0)) as steps:
         for step in steps:
             if not step.rows:
@@ -131,7 +138,7 @@ def ray_data(folder: Path) -> Pass:
     import ray
     import ray.data
 
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     data = ray.data.read_parquet(str(folder), columns=["history"])
 
@@ -139,6 +146,7 @@ def ray_data(folder: Path) -> Pass:
         lengths = torch.tensor([len(row) for row in batch["history"]])
         return torch.from_numpy(np.concatenate(list(batch["history"]))), lengths
 
+    yield 0
     for _, lengths in data.iter_torch_batches(batch_size=BATCH, collate_fn=collate):
         yield len(lengths)
 
@@ -160,7 +168,8 @@ def _packed(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
 
 
 def torch_loader(folder: Path) -> Pass:
-    """What many write by hand."""
+    """What many write by hand; reading all into lists is part of it."""
+    yield 0
     for _, lengths in torch.utils.data.DataLoader(_Lists(folder), BATCH, shuffle=True, collate_fn=_packed):
         yield len(lengths)
 
@@ -171,8 +180,9 @@ def hugging_face(folder: Path) -> Pass:
 
     datasets.disable_progress_bars()
     data = datasets.Dataset.from_parquet(
-        [str(file) for file in sorted(folder.glob("*.parquet"))], cache_dir=str(folder / "cache")
+        [str(file) for file in sorted(folder.glob("*.parquet"))], cache_dir=str(folder.parent / "cache")
     ).with_format("torch")
+    yield 0
     for batch in data.iter(BATCH):
         rows = batch["history"]
         torch.cat(list(rows))
@@ -190,17 +200,20 @@ CONTESTANTS: dict[str, Callable[[Path], Pass]] = {
 NEEDS = {"ray data": "ray", "hugging face": "datasets"}
 
 
-def measure(name: str, folder: Path) -> dict[str, float]:
+def measure(name: str, folder: Path, one_core: bool) -> dict[str, float]:
     """One contestant's pass, in this process: rows a second, seconds to the first batch, MiB at the peak."""
-    os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[-1]})
+    if one_core:
+        os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[-1]})
     torch.set_num_threads(1)
     pa.set_cpu_count(1)
     warnings.simplefilter("ignore")
     gc.collect()
     before = _memory("VmRSS")
-    began = time.perf_counter()
+    batches = CONTESTANTS[name](folder)
+    next(batches)
+    began, worked = time.perf_counter(), time.process_time()
     rows, first = 0, 0.0
-    for count in CONTESTANTS[name](folder):
+    for count in batches:
         rows += count
         first = first or time.perf_counter() - began
     seconds = time.perf_counter() - began
@@ -208,6 +221,7 @@ def measure(name: str, folder: Path) -> dict[str, float]:
         "rows": rows,
         "rows_per_second": rows / seconds,
         "first_batch_seconds": first,
+        "cpu_seconds": time.process_time() - worked,
         "peak_mebibytes": _memory("VmHWM") - before,
     }
 
@@ -218,7 +232,7 @@ def _memory(name: str) -> float:
     return int(found[1]) / 1024
 
 
-def take_turns(names: list[str], folder: Path, rounds: int) -> dict[str, list[dict[str, float]]]:
+def take_turns(names: list[str], folder: Path, rounds: int, one_core: bool) -> dict[str, list[dict[str, float]]]:
     """Every contestant's passes, each in a fresh process; the first ones fill the system's file cache."""
     took: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for turn in range(rounds + 1):
@@ -226,6 +240,7 @@ def take_turns(names: list[str], folder: Path, rounds: int) -> dict[str, list[di
             if turn == 0 and name not in ("bare", "saccade", "hugging face"):
                 continue
             command = [sys.executable, __file__, "--measure", name, "--folder", str(folder)]
+            command += ["--one-core"] if one_core else []
             environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
             done = subprocess.run(command, capture_output=True, text=True, env=environment)
             if done.returncode:
@@ -241,24 +256,28 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=500_000)
     parser.add_argument("--files", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--items", type=int, default=1_000_000, help="of the catalogue")
+    parser.add_argument("--one-core", action="store_true", help="keep each contestant's process on one core")
     parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS), metavar="NAME")
     parser.add_argument("--json", action="store_true", help="end with one JSON object")
     parser.add_argument("--measure", choices=CONTESTANTS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
-        print(json.dumps(measure(arguments.measure, arguments.folder)))
+        print(json.dumps(measure(arguments.measure, arguments.folder, arguments.one_core)))
         return
     there = [name for name in arguments.contestants if name not in NEEDS or find_spec(NEEDS[name])]
     for name in arguments.contestants:
         if name not in there:
             print(f"{name}: left out, {NEEDS[name]} isn't installed (the extra `benchmarks` brings it)")
     names = list(dict.fromkeys(["bare", "saccade", *there]))
-    with tempfile.TemporaryDirectory(prefix="saccade-benchmark-") as folder:
-        write(Path(folder), arguments.rows, arguments.files)
-        stored = sum(file.stat().st_size for file in Path(folder).glob("*.parquet")) / 2**20
-        print(f"{arguments.rows:,} histories in {arguments.files} files of {stored:.0f} MiB together, one core")
-        took = take_turns(names, Path(folder), arguments.rounds)
+    with tempfile.TemporaryDirectory(prefix="saccade-benchmark-") as temporary:
+        folder = Path(temporary) / "data"
+        folder.mkdir()
+        write(folder, arguments.rows, arguments.files, arguments.items)
+        stored = sum(file.stat().st_size for file in folder.glob("*.parquet")) / 2**20
+        print(f"{arguments.rows:,} histories in {arguments.files} files of {stored:.0f} MiB together")
+        took = take_turns(names, folder, arguments.rounds, arguments.one_core)
     results = {}
     for name in names:
         assert all(run["rows"] == arguments.rows for run in took[name]), f"{name} lost rows"
@@ -269,7 +288,8 @@ def main() -> None:
         results[name] = figures | {"fraction_of_bare_decode": fraction}
         print(
             f"  {name:<20}{figures['rows_per_second']:>12,.0f} rows/s {fraction:8.1%} of bare   first batch "
-            f"{figures['first_batch_seconds']:7.3f} s   peak +{figures['peak_mebibytes']:,.0f} MiB"
+            f"{figures['first_batch_seconds']:7.3f} s   CPU {figures['cpu_seconds']:6.2f} s   "
+            f"peak +{figures['peak_mebibytes']:,.0f} MiB"
         )
     if arguments.json:
         fraction = results["saccade"]["fraction_of_bare_decode"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch.utils.dlpack
@@ -108,11 +107,11 @@ def _first_null(array: pa.Array) -> int:
 
 def _lists(array: pa.Array, null: Null | None) -> tuple[Tensor, pa.Array]:
     """The lists' lengths, and their values without gaps."""
-    if not array.null_count and (types.is_list(array.type) or types.is_large_list(array.type)):
-        edges = array.offsets.to_numpy()
+    if len(array) and not array.null_count and (types.is_list(array.type) or types.is_large_list(array.type)):
+        edges = _tensor(array.offsets)  # not to_numpy(), which imports pandas: a quarter of a second
+        first, last = int(edges[0]), int(edges[-1])
         # No list is null, so the values lie without gaps between the first and the last offset.
-        values = array.values.slice(edges[0], edges[-1] - edges[0])
-        return torch.from_numpy(np.subtract(edges[1:], edges[:-1], dtype=np.int64)), values
+        return edges.diff().to(torch.int64), array.values.slice(first, last - first)
     lengths = _filled(pc.list_value_length(array), None if null is None else 0)
     # flatten() and not .values, which ignores that the array may be a slice and that a null may hide values.
     return _tensor(lengths).to(torch.int64), array.flatten()
