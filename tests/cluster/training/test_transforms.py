@@ -216,7 +216,8 @@ def test_several_transforms_of_a_job(place: Path, tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "many"
     assert read(folder / "run.json")["facts"]["items"] == 5
     assert sorted(path.name for path in (folder / "artifacts").iterdir()) == [
-        "facts.json", "transform-1-join.parquet", "transform-4-bucketise.parquet", "transforms.json",
+        "facts.json", "item_counts.safetensors",
+        "transform-1-join.parquet", "transform-4-bucketise.parquet", "transforms.json",
     ]  # fmt: skip
     message = mistake("train", job, "run.name=x", "data.history=price_range")
     assert "no column 'price_range'" in message
