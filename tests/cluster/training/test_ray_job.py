@@ -36,7 +36,7 @@ def test_one_job_succeeds_one_fails_and_one_is_stopped(job: Path, folder: Path) 
     subprocess.run(
         [*NAMESPACES, "bash", str(script), str(folder), str(job)],
         env=environment({"PATH": path}),
-        timeout=400,
+        timeout=550,
         check=True,
     )
 
