@@ -91,8 +91,7 @@ class Histories:
 
     def tokens(self, users: int) -> int:
         """The budget of a micro-batch with which steps have so many users on average."""
-        mean = np.minimum(self.lengths, self.max_length + 1).mean()
-        return round(mean * users / self.micro_batches)
+        return round(self.positions / len(self.lengths) * users / self.micro_batches)
 
 
 @dataclass(eq=False)
@@ -104,6 +103,7 @@ class Contestant:
         processes: one, or several.
         together: whether the processes are ranks of one training.
         steps: of a turn.
+        about: what it says of its environment.
         rates: positions a second, of each turn.
         users: a step, of each turn.
     """
@@ -112,8 +112,14 @@ class Contestant:
     processes: Sequence[subprocess.Popen[str]]
     together: bool = False
     steps: int = 0
+    about: dict[str, Any] = field(default_factory=dict)
     rates: list[float] = field(default_factory=list)
     users: list[float] = field(default_factory=list)
+
+    def wait(self) -> dict[str, Any]:
+        """Wait until all processes have made their models; returns what they say of their environment."""
+        answers = [answer(process) for process in self.processes]
+        return answers[0]
 
     def turn(self, steps: int) -> float:
         """Train so many steps after the warm-up, and note how fast; returns the seconds."""
@@ -149,13 +155,23 @@ def answer(process: subprocess.Popen[str]) -> dict[str, Any]:
     return found
 
 
+def end(process: subprocess.Popen[str]) -> None:
+    """Let it leave: it does when there are no more turns. Killed in the middle of a start it might leave a lock."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class Contest:
     """Starts contestants and ends them."""
 
     def __init__(self, arguments: argparse.Namespace, histories: Histories, rectools: str, stack: ExitStack) -> None:
         self.arguments, self.histories, self.rectools, self.stack = arguments, histories, rectools, stack
         self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        self.about: dict[str, Any] = {}
         np.savez(self.folder / "histories.npz", lengths=histories.lengths, items=histories.items)
 
     def of_rectools(self, loss: str) -> Contestant:
@@ -164,7 +180,6 @@ class Contest:
         settings = shared | {"loss": loss, "threads": self.arguments.threads, "max_length": self.histories.max_length}
         settings["histories"] = str(self.folder / "histories.npz")
         started = self._start(self.rectools, "sasrec_of_rectools.py", settings, {})
-        self.about["rectools"] = answer(started)
         return Contestant(f"RecTools, {loss}", [started])
 
     def of_saccade(
@@ -181,8 +196,6 @@ class Contest:
                 place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": workers, "LOCAL_WORLD_SIZE": workers}
                 environment = {key: str(value) for key, value in place.items()} | {"DS_ACCELERATOR": "cpu"}
                 processes.append(self._start(sys.executable, "sasrec_of_saccade.py", settings, environment))
-        for process in processes:
-            self.about["saccade"] = answer(process)
         how = f", {workers} workers" if workers > 1 else f", {runs} runs of one worker at once" if runs > 1 else ""
         return Contestant(f"Saccade, {engine}, {loss}{how}", processes, together=workers > 1)
 
@@ -213,8 +226,7 @@ class Contest:
             text=True,
             env=os.environ | threads | environment,
         )
-        self.stack.callback(process.wait)
-        self.stack.callback(process.kill)
+        self.stack.callback(end, process)
         return process
 
 
@@ -227,6 +239,8 @@ def contest(arguments: argparse.Namespace, histories: Histories, rectools: str) 
 
 def take_turns(contestants: Sequence[Contestant], rounds: int, seconds: float) -> None:
     """Let each train once a round, in one order and then in the other."""
+    for contestant in contestants:
+        contestant.about = contestant.wait()
     for contestant in contestants:
         contestant.calibrate(seconds)
     for number in range(rounds):
@@ -250,7 +264,7 @@ class Comparison:
 
 def compare(
     arguments: argparse.Namespace, histories: Histories, rectools: str, asked: tuple[float, float], engines: bool
-) -> tuple[list[Contestant], list[Comparison], dict[str, Any]]:
+) -> tuple[list[Contestant], list[Comparison]]:
     """All contestants on a data set; ``asked`` of BCE and of softmax, and ``engines`` for the hybrid engine too."""
     with contest(arguments, histories, rectools) as made:
         bce, softmax = made.of_rectools("BCE"), made.of_rectools("softmax")
@@ -266,7 +280,6 @@ def compare(
             contestants.append(hybrid)
             comparisons.append(Comparison(hybrid, ours["sampled softmax"], 0.9))
         take_turns(contestants, arguments.rounds, arguments.seconds)
-        about = made.about
     if engines:
         with contest(arguments, histories, rectools) as made:
             apart = made.of_saccade("sampled softmax", "hybrid", threads=1, runs=2)
@@ -274,7 +287,7 @@ def compare(
             take_turns([apart, together], arguments.rounds, arguments.seconds)
         contestants += [apart, together]
         comparisons.append(Comparison(together, apart, 0.9))
-    return contestants, comparisons, about
+    return contestants, comparisons
 
 
 def show(histories: Histories, contestants: Sequence[Contestant], comparisons: Sequence[Comparison]) -> Iterator[str]:
@@ -310,6 +323,7 @@ def as_json(
                 "turns": [round(rate, 1) for rate in one.rates],
                 "users_per_step": round(statistics.fmean(one.users), 1),
                 "steps_per_turn": one.steps,
+                **one.about,
             }
             for one in contestants
         },
@@ -335,9 +349,6 @@ def make_rectools() -> str:
         print(f"making {folder} with RecTools, a few minutes", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        # PyTorch first, so that nothing else chooses its version.
-        torch = next(line for line in wanted.read_text().splitlines() if line.startswith("torch=="))
-        subprocess.run([*pip, torch], check=True)
         subprocess.run([*pip, "--requirement", str(wanted)], check=True)
         made.touch()
     return str(python)
@@ -373,15 +384,17 @@ def main() -> None:
         if arguments.data:
             long = Histories.read(arguments.data.name, arguments.data, arguments.max_length, arguments.micro_batches)
             sets.insert(0, (long, (3.0, 10.0), True))
+            # DeepSpeed's operation is there, and no lock of a killed build, for which contestants would wait for ever.
+            subprocess.run([sys.executable, "-m", "saccade.cluster.prepare"], check=True, stdout=sys.stderr)
         for histories, asked, engines in sets:
-            contestants, comparisons, about = compare(arguments, histories, rectools, asked, engines)
+            contestants, comparisons = compare(arguments, histories, rectools, asked, engines)
             for line in show(histories, contestants, comparisons):
                 print(line, file=out, flush=True)
             results[histories.name] = as_json(histories, contestants, comparisons)
-    print(f"\n{arguments.threads} threads; {about}", file=out)
     if arguments.json:
-        settings = {key: value for key, value in vars(arguments).items() if key not in ("data", "rectools", "json")}
-        print(json.dumps({"settings": settings, "about": about, "sets": results}))
+        left_out = ("data", "rectools", "json")
+        settings = {key: value for key, value in vars(arguments).items() if key not in left_out}
+        print(json.dumps({"settings": settings, "sets": results}))
 
 
 if __name__ == "__main__":
