@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,8 @@ class ExportedModel:
         set_step(self.network, int(description.get("engine", {}).get("steps", 0)))
         self._items = items
         self._ids = None if items is None else {item: place for place, item in enumerate(items, 1)}
-        self._hides = "hidden" in inspect.signature(network.forward).parameters
+        parameters = inspect.signature(network.forward).parameters
+        self._hides, self._has_towers = "hidden" in parameters, "candidates" in parameters
 
     @torch.inference_mode()
     def recommend(
@@ -82,7 +84,7 @@ class ExportedModel:
         Raises:
             ValueError: the model is of another task, or an allowed item isn't known.
         """
-        table = self._table()
+        table = self._compared
         only = None if allowed is None else torch.tensor([self._known(item) for item in allowed]).long().unique()
         items: list[list[Item]] = [[] for _ in histories]
         scores: list[list[float]] = [[] for _ in histories]
@@ -100,8 +102,10 @@ class ExportedModel:
         Raises:
             ValueError: the model is of another task.
         """
-        embedded = torch.full((len(histories), self._table().shape[1]), float("nan"))
-        for rows, _, queries in self._outputs(histories):
+        outputs = self._outputs(histories)
+        width = outputs[0][2].shape[1] if outputs else self._table().shape[1]
+        embedded = torch.full((len(histories), width), float("nan"))
+        for rows, _, queries in outputs:
             embedded[rows] = queries
         return embedded
 
@@ -139,6 +143,15 @@ class ExportedModel:
         if "items" not in self.tables:
             raise ValueError(f"a model of the task {self.description.get('task')} has no items to recommend")
         return self.tables["items"]
+
+    @cached_property
+    def _compared(self) -> Tensor:
+        """[rows, D] what outputs are compared with: the items' rows, or what the network makes of them."""
+        table = self._table()
+        if not self._has_towers:
+            return table
+        nobody = Jagged(table[:0], Layout(torch.zeros(0, dtype=torch.int64)))
+        return torch.cat([self.network(nobody, rows.float()) for rows in table.split(TOKENS)])
 
     def _id(self, item: Item) -> int:
         """An item's id; 0 for those that the model doesn't know."""

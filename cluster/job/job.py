@@ -14,9 +14,9 @@ from saccade.cluster.job.ctr import NEED_HISTORY, CtrData, CtrEvaluate, CtrModel
 from saccade.cluster.job.data import Data, NextItemData, SpeechClassificationData, TextClassificationData
 from saccade.cluster.job.engine import Engine
 from saccade.cluster.job.evaluate import ClassificationEvaluate, Evaluate, NextItemEvaluate
-from saccade.cluster.job.loss import CrossEntropy, NextItemLoss, SampledSoftmax
+from saccade.cluster.job.loss import CrossEntropy, FullSoftmax, NextItemLoss, SampledSoftmax
 from saccade.cluster.job.model import Model, SasRec, SpeechEncoder, SpeechModel, TextEncoder, TextModel
-from saccade.cluster.job.next_item_models import Bert4Rec, NextItemModel
+from saccade.cluster.job.next_item_models import Bert4Rec, NextItemModel, TwoTowers
 from saccade.cluster.job.optimizer import Optimizer
 from saccade.cluster.job.run import Run
 from saccade.cluster.job.section import Section
@@ -89,6 +89,16 @@ class NextItemJob(Job):
         if isinstance(self.model, Bert4Rec) and self.data.max_length < 2:
             message = "data.max_length={length} leaves no item beside the hidden one: bert4rec needs 2 or more"
             raise PydanticCustomError("job", message, {"length": self.data.max_length})
+        return self
+
+    @model_validator(mode="after")
+    def _towers_draw_negatives(self) -> NextItemJob:
+        if isinstance(self.model, TwoTowers) and isinstance(self.loss, FullSoftmax):
+            message = (
+                "loss.name=full_softmax scores the rows of the item table, which two_towers turns into other vectors: "
+                "choose sampled_softmax (with sampling in_batch, mixed or popularity) or info_nce"
+            )
+            raise PydanticCustomError("job", message)
         return self
 
     def table(self, name: str) -> Table:

@@ -124,7 +124,17 @@ class SpeechEncoder(Network):
     """What the blocks' attention layers are made of."""
 
 
-OWN = ("sasrec", "hstu", "bert4rec", "gru4rec", "popularity", "item_knn", "text_encoder", "speech_encoder")
+OWN = (
+    "sasrec",
+    "hstu",
+    "bert4rec",
+    "gru4rec",
+    "two_towers",
+    "popularity",
+    "item_knn",
+    "text_encoder",
+    "speech_encoder",
+)
 """The names of Saccade's own models."""
 
 PLUGIN = "a model of a plug-in"

@@ -64,6 +64,25 @@ class Gru4Rec(LearnedModel):
     """Fraction of activations that are zeroed in training."""
 
 
+class TwoTowers(LearnedModel):
+    """A tower of histories and one of items, which meet in a cosine: for retrieval among very many items."""
+
+    name: Literal["two_towers"]
+    """The architecture."""
+
+    windows: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(1, 10, 200), min_length=1)
+    """The history's tower gets the means of so many of the latest items, side by side."""
+
+    layers: tuple[Annotated[int, Field(ge=1)], ...] = (256,)
+    """Widths of each tower's hidden layers; none: the towers are linear."""
+
+    output: int = Field(default=64, ge=1)
+    """Width of the vectors that are compared."""
+
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Fraction of hidden activations that are zeroed in training."""
+
+
 class Counted(Model):
     """A model that is counted from the training rows and takes no gradient step."""
 
@@ -96,6 +115,7 @@ NextItemModel = Annotated[
     | Annotated[Hstu, Tag("hstu")]
     | Annotated[Bert4Rec, Tag("bert4rec")]
     | Annotated[Gru4Rec, Tag("gru4rec")]
+    | Annotated[TwoTowers, Tag("two_towers")]
     | Annotated[Popularity, Tag("popularity")]
     | Annotated[ItemKnn, Tag("item_knn")]
     | Annotated[PluginModel, Tag(PLUGIN)],

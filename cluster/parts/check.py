@@ -15,7 +15,7 @@ from saccade.cluster.job import CtrJob, Job, NextItemJob, SpeechClassificationJo
 from saccade.cluster.job.attention import Attention
 from saccade.cluster.job.data import Data
 from saccade.cluster.job.model import LearnedModel, Network, PluginModel
-from saccade.cluster.job.next_item_models import Counted
+from saccade.cluster.job.next_item_models import Counted, TwoTowers
 from saccade.cluster.parts.check_ctr import check_ctr
 from saccade.cluster.parts.choose import plugin_parts
 from saccade.cluster.parts.use import use_plugins
@@ -150,7 +150,8 @@ def _try(job: Job, build: partial[Any]) -> None:
         where = say(error, parts[0].cls.__module__ if parts else "saccade.models")
         raise UserError(f"{key}: {model.name} can't compute a batch of {job.task}: {where}") from None
     assert isinstance(model, LearnedModel)
-    wanted = (examples.layout.total, model.dim) if isinstance(job, NextItemJob) else (len(examples), CLASSES)
+    width = model.output if isinstance(model, TwoTowers) else model.dim
+    wanted = (examples.layout.total, width) if isinstance(job, NextItemJob) else (len(examples), CLASSES)
     if not isinstance(output, Tensor) or output.shape != wanted:
         shape = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
         names = "[tokens, dim]" if isinstance(job, NextItemJob) else "[examples, classes]"

@@ -9,8 +9,9 @@ from saccade.cluster.job import Job, NextItemJob, SpeechClassificationJob
 from saccade.cluster.job.data import SpeechClassificationData
 from saccade.cluster.job.keys import sections_in
 from saccade.cluster.job.model import Network, PluginModel, SasRec, SpeechEncoder, TextEncoder
-from saccade.cluster.job.next_item_models import Bert4Rec, Gru4Rec, Hstu
+from saccade.cluster.job.next_item_models import Bert4Rec, Gru4Rec, Hstu, TwoTowers
 from saccade.cluster.parts.choose import checked_options, choose, choose_attention, find
+from saccade.models.recommendation import two_towers as towers
 from saccade.models.recommendation.bert4rec import BERT4Rec
 from saccade.models.recommendation.gru4rec import GRU4Rec
 from saccade.models.recommendation.hstu import HSTURecommender
@@ -33,6 +34,8 @@ def network_of(job: Job, classes: int = 0) -> partial[Any]:
     model = job.model
     if isinstance(model, Gru4Rec):
         return partial(GRU4Rec, **model.model_dump(include={"dim", "hidden", "layers", "dropout"}))
+    if isinstance(model, TwoTowers):
+        return partial(towers.TwoTowers, **model.model_dump(exclude={"name"}))
     assert isinstance(model, Network)
     known: dict[str, Any] = model.model_dump(include={"dim", "blocks", "heads", "hidden", "dropout"})
     known |= {

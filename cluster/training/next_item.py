@@ -20,7 +20,7 @@ from saccade.cluster.job.loss import (
     SampledSoftmax,
 )
 from saccade.cluster.job.model import LearnedModel
-from saccade.cluster.job.next_item_models import Bert4Rec
+from saccade.cluster.job.next_item_models import Bert4Rec, TwoTowers
 from saccade.cluster.training.measures import holdout_of, measures_of
 from saccade.cluster.training.networks import network_of
 from saccade.cluster.training.popularity import load_counts
@@ -35,6 +35,7 @@ from saccade.pipelines.tasks.next_item import NEXT_TOKEN, NextItem
 from saccade.pipelines.tasks.objectives.masked import Masked
 from saccade.pipelines.tasks.objectives.objective import Objective
 from saccade.pipelines.tasks.sampling import Popular, Sampler
+from saccade.pipelines.tasks.two_towers import NextItemByTowers
 
 
 def make_next_item(job: NextItemJob, facts: Mapping[str, Any], artifacts: Path) -> NextItem:
@@ -45,7 +46,8 @@ def make_next_item(job: NextItemJob, facts: Mapping[str, Any], artifacts: Path) 
     if learned and features:
         sizes = {feature.name: feature.dim or None for feature in features}
         build = partial(WithSideFeatures, network=build, dim=learned.dim, features=sizes, combine=job.data.combine)
-    return NextItem(
+    kind = NextItemByTowers if isinstance(job.model, TwoTowers) else NextItem
+    return kind(
         history=job.data.history,
         max_length=job.data.max_length,
         latest=job.data.latest,

@@ -13,6 +13,8 @@ from saccade.models.attention.backends.choose import AUTO
 from saccade.models.jagged import Layout
 from saccade.models.scheduled import set_step
 from saccade.pipelines.batch import Batch
+from saccade.pipelines.collective import Collective
+from saccade.pipelines.compared import compared_shards
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.inference.recommends import Recommends
 from saccade.pipelines.shard import TableShard
@@ -62,6 +64,9 @@ class Weights:
                 found, wanted = (" x ".join(map(str, shape)) for shape in (weight.shape, (table.rows, table.dim)))
                 raise UserError(f"these weights are of another model: table {table.name} is {found}, not {wanted}")
             self.tables[table.name] = weight.to(device, torch.float32)
+        self._compared = compared_shards(
+            task, lambda batches: [self(batch) for batch in batches], self._whole, Collective()
+        )
 
     @torch.inference_mode()
     def __call__(self, batch: Batch) -> Tensor:
@@ -78,6 +83,9 @@ class Weights:
         return self.task.forward(self.network, embeddings, batch)
 
     def shards(self, table: str) -> Sequence[TableShard]:
-        """A table as the one shard that it is."""
+        """What outputs are compared with, as one shard: a table, or what the network makes of it at the first call."""
+        return self._compared(table)
+
+    def _whole(self, table: str) -> Sequence[TableShard]:
         weight = self.tables[table]
         return [TableShard(table, (0, weight.shape[0]), (0, weight.shape[1]), weight, {})]

@@ -99,6 +99,13 @@ class Feature:
         ids = Runs(flat.values, tokens(f"{self.name}.starts"), tokens(f"{self.name}.lengths")).pack()
         return {self.name: ids.values}, {self.name: ids.layout}
 
+    def of_no_tokens(self) -> tuple[dict[str, Tensor], dict[str, Tensor | Jagged | Layout]]:
+        """What :meth:`collate` gives of a micro-batch without tokens."""
+        nothing = torch.zeros(0, dtype=torch.int64)
+        if self.kind == "number":
+            return {}, {self.name: nothing.float()}
+        return {self.name: nothing}, {self.name: Layout(nothing)} if self.kind == "ids" else {}
+
     def value(self, embeddings: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """[T, dim] of each token, or [T] for numbers."""
         given = batch.inputs.get(self.name)

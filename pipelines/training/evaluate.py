@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from saccade.pipelines.compared import compared_shards
 from saccade.pipelines.engines.engine import Engine
 from saccade.pipelines.order.reader import Reader
 from saccade.pipelines.task import Split, Task
@@ -46,7 +47,8 @@ def evaluate(
         Stopped: ``stop`` is given, and some rank was asked to.
     """
     collective = engine.collective
-    evaluation = task.evaluation(split, collective, engine.shards)
+    shards = compared_shards(task, engine.evaluate, engine.shards, collective)
+    evaluation = task.evaluation(split, collective, shards)
     events = 0
     with closing(reader.steps(0)) as steps:
         for item in steps:

@@ -1,9 +1,10 @@
 """Full fp32 tensors out of ZeRO's partitions and back into them, at any stage and number of ranks.
 
-DeepSpeed's ``safe_*`` functions do the gathering; three of their gaps are closed here. Stages 1 and 2 link optimizer
+DeepSpeed's ``safe_*`` functions do the gathering; four of their gaps are closed here. Stages 1 and 2 link optimizer
 state when the first parameter group has stepped, and so miss that of the others. No stage has optimizer state before
-its first step, so there is nothing to load into. And stage 3 can't set a parameter whose elements don't divide by the
-number of ranks.
+its first step, so there is nothing to load into. Stage 3 can't set a parameter whose elements don't divide by the
+number of ranks; and once it has run it keeps small parameters whole, beside their partitions: setting those alone would
+leave the old weights in use until the next step.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from deepspeed.runtime.zero.partition_parameters import ZeroParamStatus
 from deepspeed.utils import (
     lazy_init_hp_params_optimizer_state,
     safe_get_full_fp32_param,
@@ -71,6 +73,8 @@ def scatter(network: nn.Module, zero: Any, saved: Mapping[str, Tensor], rank: in
         if hasattr(parameter, "ds_tensor"):
             local = _own_part(saved[f"weight/{name}"], parameter, rank)
             parameter.ds_tensor.data.copy_(local)
+            if parameter.ds_status == ZeroParamStatus.AVAILABLE:
+                parameter.data.copy_(saved[f"weight/{name}"])
             safe_set_local_fp32_param(parameter, local)
             for key, value in states.items():
                 safe_set_local_optimizer_state(parameter, _own_part(value, parameter, rank), key)

@@ -17,6 +17,7 @@ from saccade.cluster.job import load_job
 from saccade.cluster.training.tasks import make_task
 from saccade.pipelines.parquet.source import Source
 from saccade.pipelines.seeds import generator
+from saccade.pipelines.tasks.two_towers import NextItemByTowers
 
 FEATURES = "[{column: genre}, {column: tags, kind: ids, rows: 7}, {column: year, kind: number}]"
 SMALL = ("model.dim=8", "model.dropout=0.1")
@@ -34,6 +35,11 @@ MODELS: Mapping[str, tuple[str, ...]] = {
     ),
     "gru4rec": ("model.name=gru4rec", *SMALL, "model.hidden=12", "loss={name: info_nce, label_smoothing: 0.1}"),
     "bert4rec": ("model.name=bert4rec", *ENCODER, "model.hidden=16", "model.masked=0.5"),
+    "two_towers": (
+        "model={name: two_towers, dim: 8, windows: [1, 4], layers: [12], output: 6}",
+        "loss={name: sampled_softmax, sampling: in_batch, temperature: 0.1}",
+        f"data.features={FEATURES}",
+    ),
     "features": (*ENCODER, "model.hidden=16", f"data.features={FEATURES}", "data.combine=concat"),
     "popularity": ("model.name=popularity", "loss.sampling=popularity"),  # a loss has no effect
     "item_knn": ("model={name: item_knn, neighbours: 20, last: 3}",),
@@ -106,7 +112,11 @@ def exported_scores(folder: Path, exported: Path, data: Path) -> torch.Tensor:
     tables = {feature: tensors[f"tables/{table.name}"] for table in task.tables for feature in table.features}
     with torch.no_grad():
         output = task.forward(network, {key: tables[key][ids] for key, ids in batch.lookups.items()}, batch)
-    return output @ tensors["tables/items"].T
+        rows = tensors["tables/items"]
+        if isinstance(task, NextItemByTowers):
+            every = task.of_rows(torch.arange(len(rows)))
+            rows = task.forward(network, {key: tables[key][ids] for key, ids in every.lookups.items()}, every)
+    return output @ rows.T
 
 
 def test_items_are_counted_without_those_that_are_held_out(
@@ -150,6 +160,7 @@ BAD = {
     "no times": ("hstu", "data.times=null", "data.times names the column that has them"),
     "a column": ("sasrec", "data.times=tims", "no column 'tims' (did you mean 'times'?)"),
     "a model": ("sasrec", "model={name: sasreck}", "choose one of sasrec, hstu, bert4rec, gru4rec"),
+    "the table": ("two_towers", "loss={name: full_softmax}", "which two_towers turns into other vectors: choose"),
     "one item": ("bert4rec", "data.max_length=1", "data.max_length=1"),
 }
 

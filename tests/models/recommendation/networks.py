@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from saccade.models.jagged import Jagged
 from saccade.models.recommendation.bert4rec import BERT4Rec
 from saccade.models.recommendation.gru4rec import GRU4Rec
 from saccade.models.recommendation.hstu import HSTURecommender
 from saccade.models.recommendation.sasrec import SASRec
 from saccade.models.recommendation.side_features import WithSideFeatures
+from saccade.models.recommendation.two_towers import TwoTowers
 from saccade.models.registry import Choice
 
 DIM, LONGEST = 8, 12
@@ -55,6 +58,18 @@ def with_features(combine: str, dropout: float, **options: Any) -> nn.Module:
     )
 
 
+class BothTowers(nn.Module):
+    """TwoTowers as a network of tokens alone: a token's item goes through the items' tower, too."""
+
+    def __init__(self, dropout: float) -> None:
+        super().__init__()
+        self.towers = TwoTowers(DIM, (1, 3, LONGEST), (10,), 6, dropout)
+
+    def forward(self, items: Jagged) -> Tensor:
+        found, tokens = self.towers(items, items.values), items.layout.total
+        return torch.cat((found[:tokens], found[tokens:]), dim=1)
+
+
 NETWORKS: Mapping[str, Case] = {
     "sasrec": Case(SASREC),
     "esasrec": Case(partial(SASREC, block=Choice.of("ligr"))),
@@ -62,6 +77,7 @@ NETWORKS: Mapping[str, Case] = {
     "hstu-timed": Case(partial(HSTURecommender, **ENCODER, block=TIMED), timed=True),
     "gru4rec": Case(partial(GRU4Rec, DIM, 10, 2)),
     "bert4rec": Case(partial(BERT4Rec, **ENCODER), causal=False),
+    "two-towers": Case(BothTowers),
     "features-sum": Case(partial(with_features, "sum"), features=FEATURES),
     "features-concat": Case(partial(with_features, "concat"), features=FEATURES),
 }

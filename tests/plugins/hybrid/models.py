@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,12 +18,14 @@ from saccade.models.recommendation.gru4rec import GRU4Rec
 from saccade.models.recommendation.hstu import HSTURecommender
 from saccade.models.recommendation.sasrec import SASRec
 from saccade.models.recommendation.side_features import WithSideFeatures
+from saccade.models.recommendation.two_towers import TwoTowers
 from saccade.models.registry import Choice
 from saccade.pipelines.tasks.features import Feature
 from saccade.pipelines.tasks.negatives import ScoredLoss
 from saccade.pipelines.tasks.next_item import NextItem
 from saccade.pipelines.tasks.objectives.masked import Masked
 from saccade.pipelines.tasks.sampling import Popular
+from saccade.pipelines.tasks.two_towers import NextItemByTowers
 
 ITEMS, DIM, LONGEST = 61, 16, 16
 
@@ -57,10 +60,12 @@ SASREC = partial(SASRec, **ENCODER)
 TIMED = Choice.of("hstu", time_buckets=16)
 
 
-def task(build: Callable[..., Any], loss: ScoredLoss = SOFTMAX, **options: Any) -> NextItem:
+def task(
+    build: Callable[..., Any], loss: ScoredLoss = SOFTMAX, kind: type[NextItem] = NextItem, **options: Any
+) -> NextItem:
     """A task over those histories."""
     known: dict[str, Any] = {"history": "history", "max_length": LONGEST, "items": ITEMS, "dim": DIM, "ks": [10]}
-    return NextItem(build=build, loss=loss, standard_deviation=0.1, latest=0.5, **known, **options)
+    return kind(build=build, loss=loss, standard_deviation=0.1, latest=0.5, **known, **options)
 
 
 def featured(combine: str) -> Callable[..., Any]:
@@ -71,6 +76,9 @@ def featured(combine: str) -> Callable[..., Any]:
 
 POPULAR = Popular(COUNTS)
 
+IN_BATCH = ScoredLoss(0, True, sampled_softmax, in_batch=POPULAR, log_q=True)
+TOWERS = partial(TwoTowers, DIM, (1, 4), (33,), 12, 0.2)
+
 MODELS: Mapping[str, Callable[[], NextItem]] = {
     "sasrec": partial(task, SASREC),
     "esasrec": partial(task, partial(SASREC, block=Choice.of("ligr"))),
@@ -78,10 +86,11 @@ MODELS: Mapping[str, Callable[[], NextItem]] = {
     "hstu-timed": partial(task, partial(HSTURecommender, **ENCODER, block=TIMED), times="times"),
     "gru4rec": partial(task, partial(GRU4Rec, DIM, 20, 2, 0.2)),
     "bert4rec": partial(task, partial(BERT4Rec, **ENCODER), objective=Masked(0.3, 0.2)),
+    "two-towers": partial(task, TOWERS, replace(IN_BATCH, count=8, temperature=0.1), NextItemByTowers),
     "features-sum": partial(task, featured("sum"), features=FEATURES),
     "features-concat": partial(task, featured("concat"), features=FEATURES, times="times"),
     "popular-negatives": partial(task, SASREC, ScoredLoss(8, True, sampled_softmax, 0.5, POPULAR, log_q=True)),
-    "in-batch-negatives": partial(task, SASREC, ScoredLoss(0, True, sampled_softmax, in_batch=POPULAR, log_q=True)),
+    "in-batch-negatives": partial(task, SASREC, IN_BATCH),
     "mixed-negatives": partial(task, SASREC, ScoredLoss(8, True, sampled_softmax, in_batch=POPULAR, log_q=True)),
     "bpr": partial(task, SASREC, ScoredLoss(2, False, bpr, sampler=POPULAR)),
     "gbce": partial(task, SASREC, ScoredLoss(8, True, partial(gbce, items=ITEMS, calibration=0.75))),

@@ -11,7 +11,7 @@ from tests.processes import run_ranks
 pytestmark = pytest.mark.slow
 
 TOLERANCE, STEPS, HALF = 1e-5, 12, 6
-ZERO3 = ("hstu-timed", "gru4rec", "bert4rec", "features-concat")
+ZERO3 = ("hstu-timed", "gru4rec", "bert4rec", "two-towers", "features-concat")
 """Networks with parameters of a kind that others don't have: the stage that cuts parameters is hardest on them."""
 
 SETTINGS = {
