@@ -73,7 +73,8 @@ def scatter(network: nn.Module, zero: Any, saved: Mapping[str, Tensor], rank: in
         if hasattr(parameter, "ds_tensor"):
             local = _own_part(saved[f"weight/{name}"], parameter, rank)
             parameter.ds_tensor.data.copy_(local)
-            if parameter.ds_status == ZeroParamStatus.AVAILABLE:
+            whole: Any = parameter  # DeepSpeed keeps small ones so, beside their partitions
+            if whole.ds_status == ZeroParamStatus.AVAILABLE:
                 parameter.data.copy_(saved[f"weight/{name}"])
             safe_set_local_fp32_param(parameter, local)
             for key, value in states.items():
