@@ -23,6 +23,7 @@ from saccade.pipelines.batch import Batch
 from saccade.pipelines.examples import Examples, concatenate
 from saccade.pipelines.order.cut import cut
 from saccade.pipelines.order.lanes import Lane, deal_lanes
+from saccade.pipelines.order.one_thread import one_thread_of_openmp
 from saccade.pipelines.seeds import derive_seed, generator
 from saccade.pipelines.task import Split, Task
 
@@ -159,7 +160,8 @@ class Reader:
                     continue
 
         def work() -> None:
-            decoding = ThreadPoolExecutor(1, thread_name_prefix=f"decoder-{self.split}")
+            decoding = ThreadPoolExecutor(1, f"decoder-{self.split}", one_thread_of_openmp)
+            one_thread_of_openmp()
             try:
                 for item in self._read(epoch, start, decoding):
                     put(item)
