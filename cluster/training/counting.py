@@ -10,7 +10,7 @@ from torch import nn
 from saccade.cluster.job import NextItemJob
 from saccade.cluster.job.next_item_models import ItemKnn
 from saccade.cluster.job.next_item_models import Popularity as PopularityModel
-from saccade.cluster.training.popularity import count_items, training_items
+from saccade.cluster.training.popularity import load_counts, training_items
 from saccade.models.jagged import Jagged
 from saccade.models.recommendation.item_knn import ItemKNN
 from saccade.models.recommendation.popularity import Popularity
@@ -24,10 +24,13 @@ COUNTED = "counted.safetensors"
 
 
 def count(job: NextItemJob, source: Source, holdout: Holdout, items: int, artifacts: Path) -> None:
-    """Count the job's model from the histories of ``source``, held-out items aside, and keep it in ``artifacts``."""
+    """Count the job's model from the histories of ``source``, held-out items aside, and keep it in ``artifacts``.
+
+    The items' own counts are there already.
+    """
     model = _empty(job, items)
     if isinstance(model, Popularity):
-        model.fit(count_items(source, job.data.history, items, holdout))
+        model.fit(load_counts(artifacts))
     else:
         histories = join(list(training_items(source, job.data.history, holdout)))
         assert isinstance(histories, Jagged)

@@ -73,15 +73,14 @@ class Recommender:
         if k < 1:
             raise UserError(f"k={k}: at least 1 is needed")
         only = None if allowed is None else self._rows.ids(allowed).unique()
-        count, found = 0, []
+        found = []
         with torch.inference_mode():
             for batch, output in self._outputs(histories, unknown):
                 answer = self._recommends.recommend(
                     output, batch, self._weights.shards, k, keep_seen=not exclude_seen, allowed=only
                 )
                 found.append((batch.rows, {name: values.cpu() for name, values in answer.items()}))
-            count = _count(histories)
-        return Recommendations(pa.table(list_columns(found, count, self._rows.names)))
+        return Recommendations(pa.table(list_columns(found, _count(histories), self._rows.names)))
 
     def embed(self, histories: Histories, *, unknown: Unknown = "zero") -> Tensor:
         """[N, D] float32: what the model makes of each history, to be compared with items; NaN for an empty one.
