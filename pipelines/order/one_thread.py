@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from threadpoolctl import ThreadpoolController
 
@@ -13,4 +15,10 @@ def one_thread_of_openmp() -> None:
     go on turning for a while after each use. OpenMP keeps the number by thread: other threads' teams stay as they are.
     """
     torch.get_num_threads()  # sets the thread's number at its first use
-    ThreadpoolController().select(user_api="openmp").limit(limits=1)
+    _openmp().limit(limits=1)
+
+
+@cache
+def _openmp() -> ThreadpoolController:
+    """The process's OpenMP libraries: looking for them takes a millisecond, and torch has brought its own already."""
+    return ThreadpoolController().select(user_api="openmp")

@@ -216,8 +216,9 @@ class Reader:
         passed = 0  # rows of windows of which the filter and encode left nothing
         ahead = decoding.submit(_fetch_window, cursor, lane, start.window)
         for window in range(start.window, lane.windows):
-            fetched = ahead.result()
-            ahead = decoding.submit(_fetch_window, cursor, lane, window + 1)
+            # Queued before this one is there, so that the decoder goes from one to the other without a pause.
+            following = decoding.submit(_fetch_window, cursor, lane, window + 1)
+            fetched, ahead = ahead.result(), following
             read = sum(last - first for first, last in lane.rows(window))
             examples = self.task.encode(concatenate([part.examples() for part in fetched]), self.split)
             place = (self.seed, epoch, number, window)

@@ -72,8 +72,8 @@ class RowGroupReader:
         self._slice: pa.RecordBatch | None = None
 
     def expect(self, group: RowGroup) -> None:
-        """Begin to fetch what a row group stores, where it isn't read from already."""
-        if group != self._group:
+        """Begin to fetch what a remote row group stores, where it isn't read from already."""
+        if self._files.storage.is_remote and group != self._group:
             self._ahead.expect(self._files.names[group.file], self._ranges(group))
 
     def read(self, group: RowGroup, first: int, last: int) -> Iterator[Stored]:
