@@ -66,6 +66,9 @@ LONGEST = 1_000
 BATCH = 1024
 """Rows of a batch, for contestants without a token budget."""
 
+WINDOW = 4096
+"""Rows that are shuffled together: what job files have where they name none (``data.window``)."""
+
 TOKENS = 60 * BATCH
 MOST_ITEMS = 1 << 40
 LEAST_SECONDS = 3.0
@@ -128,7 +131,7 @@ def saccade(kind: type[NextItem], folder: Path) -> Pass:
     )
     assert list(task.columns) == [Column("history", "integers")]
     source = Source.open(str(folder), None, task.columns)
-    reader = Reader(source, task, "train", seed=0, lanes=1, window=8192, tokens=TOKENS, rank=0, world_size=1)
+    reader = Reader(source, task, "train", seed=0, lanes=1, window=WINDOW, tokens=TOKENS, rank=0, world_size=1)
     yield 0
     with closing(reader.steps(0)) as steps:
         for step in steps:
