@@ -134,9 +134,12 @@ class Contestant:
         return float(longest)
 
     def calibrate(self, seconds: float) -> None:
-        """Find out how many steps a turn has, by one that doesn't count."""
-        probe = 2
-        self.steps = max(probe, round(probe * seconds / self.turn(probe)))
+        """Find out how many steps a turn has, by turns that don't count: a cold one, and longer and longer ones."""
+        steps = 2
+        self.turn(steps)
+        while (took := self.turn(steps)) < seconds / 4:
+            steps *= 2
+        self.steps = max(2, round(steps * seconds / took))
         self.rates, self.users = [], []
 
     @property

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from inspect import signature
 
-import torch
 from torch import Tensor, nn
 
 from saccade.models.attention.block import AttentionBlock as AttentionBlock  # registers the block `transformer`
@@ -54,26 +53,24 @@ class Encoder(nn.Module):
             block.build("block", **known, mask=mask, attention=attention) for _ in range(blocks)
         )
         self.norm = nn.LayerNorm(dim)
+        # After the last block nobody looks at other tokens than the last; blocks from elsewhere may not know of that.
+        self.spares = blocks > 0 and "only_last" in signature(self.blocks[-1].forward).parameters
 
     def forward(self, tokens: Jagged, cache: DecodingCache | None = None) -> Tensor:
-        """[T, D] -> [T, D].
+        """[T, D] -> [T, D]; zero at all tokens but the last ones where only those are looked at (``Layout.for_last``).
 
         Args:
             tokens: the batch, or with ``cache`` the next tokens of each example, in a layout that the cache made.
             cache: what earlier steps of decoding left.
         """
-        if tokens.layout.last_only and cache is None and len(self.blocks) and hasattr(self.blocks[-1], "last"):
-            return self._last(tokens)
+        layout = tokens.layout
+        spare = self.blocks[-1] if layout.last_only and cache is None and self.spares else None
         for block, remembered in zip(self.blocks, cache or [None] * len(self.blocks), strict=True):
-            tokens = block(tokens) if remembered is None else block(tokens, remembered)
+            if block is spare:
+                tokens = block(tokens, only_last=True)
+            else:
+                tokens = block(tokens) if remembered is None else block(tokens, remembered)
         hidden: Tensor = self.norm(tokens.values)
-        return hidden
-
-    def _last(self, tokens: Jagged) -> Tensor:
-        """[T, D], zero at all tokens but the last ones: nobody after the last block looks at the others."""
-        for block in self.blocks[:-1]:
-            tokens = block(tokens)
-        final: Any = self.blocks[-1]
-        hidden = torch.zeros_like(tokens.values)
-        hidden[last_tokens(tokens.layout)] = self.norm(final.last(tokens))
-        return hidden
+        if spare is None:
+            return hidden
+        return hidden.new_zeros(layout.total, hidden.shape[1]).index_copy(0, last_tokens(layout), hidden)

@@ -29,8 +29,6 @@ class Layout:
         time: [T], each token's moment in the user's own unit, for positions that look at time; moved to the device.
         block: [T] int64, each token's block (a session, say), for masks that look at blocks.
         valid: [T] bool, false at tokens that nobody may attend to, for the padding mask.
-
-    Attributes:
         last_only: see ``for_last``.
 
     Raises:
@@ -46,6 +44,7 @@ class Layout:
         time: Tensor | None = None,
         block: Tensor | None = None,
         valid: Tensor | None = None,
+        last_only: bool = False,
     ) -> None:
         self.lengths = lengths
         self.device = torch.device(device)
@@ -58,7 +57,7 @@ class Layout:
                 raise ValueError(
                     f"Layout: {name} has shape {tuple(values.shape)}, but the lengths sum to {self.total} tokens"
                 )
-        self.last_only = False
+        self.last_only = last_only
         self.time, self.block, self.valid = (None if x is None else x.to(self.device) for x in (time, block, valid))
 
     def __len__(self) -> int:
@@ -101,9 +100,7 @@ class Layout:
 
         A network may then leave the other tokens' outputs at zero.
         """
-        layout = self.take_tokens(None, self.lengths, self.device)
-        layout.last_only = True
-        return layout
+        return self._copy(self.device, last_only=True)
 
     def derive(self, make: Callable[..., Derived], *arguments: Hashable) -> Derived:
         """``make(self, *arguments)``, computed once for this layout however many layers ask for it."""
@@ -115,31 +112,22 @@ class Layout:
 
     def to(self, device: torch.device | str) -> Layout:
         """The same layout with its derived tensors on ``device``."""
-        return self if self.device == torch.device(device) else self.take_tokens(None, self.lengths, device)
+        return self if self.device == torch.device(device) else self._copy(device, self.last_only)
 
-    def take_tokens(
-        self, index: Tensor | None, lengths: Tensor, device: torch.device | str, start: Tensor | None = None
-    ) -> Layout:
+    def _copy(self, device: torch.device | str, last_only: bool) -> Layout:
+        time, block, valid = self.time, self.block, self.valid
+        return Layout(self.lengths, device, start=self.start, time=time, block=block, valid=valid, last_only=last_only)
+
+    def take_tokens(self, index: Tensor, lengths: Tensor, start: Tensor | None = None) -> Layout:
         """A layout of chosen tokens, which keep their time, block and validity.
 
         Args:
-            index: [sum of lengths] int64 on this layout's device, the tokens; None for all in their order.
+            index: [sum of lengths] int64 on the device, the tokens.
             lengths: [N] int64 on the host, how many of them each new example has.
-            device: where the new layout lives.
             start: see Layout.
         """
-
-        def chosen(values: Tensor | None) -> Tensor | None:
-            return values if values is None or index is None else values[index]
-
-        return Layout(
-            lengths,
-            device,
-            start=self.start if index is None else start,
-            time=chosen(self.time),
-            block=chosen(self.block),
-            valid=chosen(self.valid),
-        )
+        time, block, valid = (None if x is None else x[index] for x in (self.time, self.block, self.valid))
+        return Layout(lengths, self.device, start=start, time=time, block=block, valid=valid)
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +183,11 @@ class Jagged:
         total = int(lengths.sum())
         shift = (starts - (lengths.cumsum(0) - lengths)).repeat_interleave(lengths, output_size=total)
         index = (torch.arange(total) + shift).to(self.values.device)
-        return Jagged(self.values[index], self.layout.take_tokens(index, lengths, self.layout.device))
+        return Jagged(self.values[index], self.layout.take_tokens(index, lengths))
+
+    def last(self) -> Jagged:
+        """Each example's last token, at the place where it stands; none of an empty example."""
+        return Jagged(self.values[last_tokens(self.layout)], self.layout.derive(_last_layout))
 
     def unpack(self) -> list[Tensor]:
         """One tensor [length, ...] an example, as views."""
@@ -245,3 +237,9 @@ class Jagged:
 def last_tokens(layout: Layout) -> Tensor:
     """[N] int64 on the device: the last token of each of the N examples that aren't empty."""
     return layout.last[(layout.lengths > 0).to(layout.device)]
+
+
+def _last_layout(layout: Layout) -> Layout:
+    lengths = layout.lengths.clamp(max=1)
+    start = layout.lengths - lengths if layout.start is None else layout.start + layout.lengths - lengths
+    return layout.take_tokens(last_tokens(layout), lengths, start)

@@ -63,7 +63,9 @@ class Attention(nn.Module):
         """What is computed."""
         return Formula(self.score, self.normalizer, self.mask, tuple(self.biases))  # type: ignore[arg-type]
 
-    def forward(self, query: Jagged, key: Jagged, value: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+    def forward(
+        self, query: Jagged, key: Jagged, value: Tensor, cache: KeyValueCache | None = None, *, only_last: bool = False
+    ) -> Tensor:
         """Attend inside each example.
 
         Args:
@@ -71,13 +73,18 @@ class Attention(nn.Module):
             key: [S, G, D] for as many examples, with G key heads, a divisor of H.
             value: [S, G, E].
             cache: what earlier calls' keys were kept in; the queries see those too, and these keys join them.
+            only_last: answer the last query of each of N examples that have any, and leave the others out.
 
         Returns:
-            [T, H, E]; zeros for a query that may attend to nothing.
+            [T, H, E], or [N, H, E] with ``only_last``; zeros for a query that may attend to nothing.
 
         Raises:
             ValueError: the backend can't compute this formula.
         """
+        if only_last:
+            if self.score.sequential:  # it looks at what the queries before have found
+                return query.with_values(self(query, key, value, cache)).last().values
+            query = query.last()
         query, key = self.prepare(query, key)
         if cache is not None:
             return cache.attend(self.formula, query, key, value)

@@ -11,7 +11,7 @@ from saccade.models.attention.choice import PLAIN, AttentionChoice
 from saccade.models.attention.masks.mask import Mask
 from saccade.models.dropout import Dropout
 from saccade.models.feed_forward import Activation, FeedForward
-from saccade.models.jagged import Jagged, last_tokens
+from saccade.models.jagged import Jagged
 from saccade.models.registry import register
 
 
@@ -65,23 +65,19 @@ class AttentionBlock(nn.Module):
         self.mlp = FeedForward(dim, hidden, dropout, activation, gated=gated)
         self.dropout = Dropout(dropout)
 
-    def forward(self, tokens: Jagged, cache: KeyValueCache | None = None) -> Jagged:
-        """[T, D] -> [T, D]; ``cache`` remembers earlier steps of decoding."""
-        values: Tensor = tokens.values
-        if self.pre:
-            normed = tokens.with_values(self.attention_norm(values))
-            values = values + self.dropout(self.attention(normed, cache=cache))
-            return tokens.with_values(values + self.dropout(self.mlp(self.mlp_norm(values))))
-        values = self.attention_norm(values + self.dropout(self.attention(tokens, cache=cache)))
-        return tokens.with_values(self.mlp_norm(values + self.dropout(self.mlp(values))))
+    def forward(self, tokens: Jagged, cache: KeyValueCache | None = None, *, only_last: bool = False) -> Jagged:
+        """[T, D] -> [T, D].
 
-    def last(self, tokens: Jagged) -> Tensor:
-        """[T, D] -> [N, D]: what ``forward`` gives at the last token of each of N examples that aren't empty."""
-        values: Tensor = tokens.values[last_tokens(tokens.layout)]
+        Args:
+            tokens: the batch.
+            cache: remembers earlier steps of decoding.
+            only_last: give the last token of each example and no other.
+        """
+        normed = tokens.with_values(self.attention_norm(tokens.values)) if self.pre else tokens
+        found = self.dropout(self.attention(normed, cache=cache, only_last=only_last))
+        tokens = tokens.last() if only_last else tokens
+        values: Tensor = tokens.values + found
         if self.pre:
-            values = values + self.dropout(self.attention.last(tokens.with_values(self.attention_norm(tokens.values))))
-            whole: Tensor = values + self.dropout(self.mlp(self.mlp_norm(values)))
-            return whole
-        values = self.attention_norm(values + self.dropout(self.attention.last(tokens)))
-        normed: Tensor = self.mlp_norm(values + self.dropout(self.mlp(values)))
-        return normed
+            return tokens.with_values(values + self.dropout(self.mlp(self.mlp_norm(values))))
+        values = self.attention_norm(values)
+        return tokens.with_values(self.mlp_norm(values + self.dropout(self.mlp(values))))

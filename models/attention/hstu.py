@@ -76,11 +76,14 @@ class HSTU(nn.Module):
         self.output = nn.Linear(heads * self.head_dim, dim)
         self.dropout = Dropout(dropout)
 
-    def forward(self, tokens: Jagged, cache: KeyValueCache | None = None) -> Jagged:
-        """[T, D] -> [T, D]; ``cache`` remembers earlier steps of decoding."""
+    def forward(self, tokens: Jagged, cache: KeyValueCache | None = None, *, only_last: bool = False) -> Jagged:
+        """[T, D] -> [T, D]; the arguments are those of ``AttentionBlock``."""
         mixed = silu(self.projection(self.norm(tokens.values))).unflatten(-1, (4, self.heads, self.head_dim))
         gate, value, query, key = mixed.unbind(1)
-        attended = self.attention(tokens.with_values(query), tokens.with_values(key), value, cache).flatten(1)
+        asked, kept = tokens.with_values(query), tokens.with_values(key)
+        attended = self.attention(asked, kept, value, cache, only_last=only_last).flatten(1)
+        if only_last:
+            gate, tokens = tokens.with_values(gate).last().values, tokens.last()
         gated = layer_norm(attended, attended.shape[1:]) * gate.flatten(1)
         added: Tensor = self.output(self.dropout(gated))
         return tokens.with_values(tokens.values + added)

@@ -59,10 +59,12 @@ class LiGR(nn.Module):
         self.mlp_gate = nn.Linear(dim, dim)
         self.dropout = Dropout(dropout)
 
-    def forward(self, tokens: Jagged, cache: KeyValueCache | None = None) -> Jagged:
-        """[T, D] -> [T, D]; ``cache`` remembers earlier steps of decoding."""
+    def forward(self, tokens: Jagged, cache: KeyValueCache | None = None, *, only_last: bool = False) -> Jagged:
+        """[T, D] -> [T, D]; the arguments are those of ``AttentionBlock``."""
+        normed = tokens.with_values(self.attention_norm(tokens.values))
+        found = self.attention(normed, cache=cache, only_last=only_last)
+        tokens = tokens.last() if only_last else tokens
         values = tokens.values
-        found = self.attention(tokens.with_values(self.attention_norm(values)), cache=cache)
         values = values + torch.sigmoid(self.attention_gate(values)) * self.dropout(found)
         found = self.mlp(self.mlp_norm(values))
         return tokens.with_values(values + torch.sigmoid(self.mlp_gate(values)) * self.dropout(found))

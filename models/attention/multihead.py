@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from saccade.models.attention.attention import Attention
 from saccade.models.attention.cache import KeyValueCache
-from saccade.models.jagged import Jagged, last_tokens
+from saccade.models.jagged import Jagged
 
 
 class MultiHeadAttention(nn.Module):
@@ -63,41 +62,27 @@ class MultiHeadAttention(nn.Module):
         self.crosses = memory_dim is not None
         self.output = nn.Linear(dim, dim, bias=bias)
 
-    def forward(self, tokens: Jagged, memory: Jagged | None = None, *, cache: KeyValueCache | None = None) -> Tensor:
+    def forward(
+        self,
+        tokens: Jagged,
+        memory: Jagged | None = None,
+        *,
+        cache: KeyValueCache | None = None,
+        only_last: bool = False,
+    ) -> Tensor:
         """Attend.
 
         Args:
             tokens: [T, dim].
             memory: [S, memory_dim] of as many examples, for cross-attention.
             cache: for step-by-step decoding: what this layer remembers, see ``KeyValueCache``.
+            only_last: answer the last token of each of N examples that aren't empty, and no other.
 
         Returns:
-            [T, dim].
+            [T, dim], or [N, dim] with ``only_last``.
         """
         query, key, value = self._project(tokens, memory)
-        mixed: Tensor = self.output(self.attention(query, key, value, cache).flatten(1))
-        return mixed
-
-    def last(self, tokens: Jagged) -> Tensor:
-        """[T, dim] -> [N, dim]: self-attention of the last token of each of N examples that aren't empty.
-
-        Their queries meet the keys of all tokens, as another sequence's would that begins where each example ends; the
-        other tokens' queries aren't made.
-        """
-        layout = tokens.layout
-        if self.attention.score.sequential:  # it looks at what the queries before have found
-            everywhere: Tensor = self(tokens)
-            return everywhere[last_tokens(layout)]
-        index, lengths = last_tokens(layout), layout.lengths.clamp(max=1)
-        start = layout.lengths - lengths if layout.start is None else layout.start + layout.lengths - lengths
-        final = layout.take_tokens(index, lengths, layout.device, start)
-        width = self.heads * self.head_dim
-        weight, bias = self.projection.weight, self.projection.bias
-        query = linear(tokens.values[index], weight[:width], None if bias is None else bias[:width])
-        both = linear(tokens.values, weight[width:], None if bias is None else bias[width:])
-        key, value = both.unflatten(-1, (2, self.key_heads, self.head_dim)).unbind(1)
-        asked = Jagged(query.unflatten(-1, (self.heads, self.head_dim)), final)
-        mixed: Tensor = self.output(self.attention(asked, tokens.with_values(key), value).flatten(1))
+        mixed: Tensor = self.output(self.attention(query, key, value, cache, only_last=only_last).flatten(1))
         return mixed
 
     @torch.no_grad()

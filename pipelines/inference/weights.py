@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from saccade.models.attention.attention import Attention
 from saccade.models.attention.backends.choose import AUTO
-from saccade.models.jagged import Layout
 from saccade.models.scheduled import set_step
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.collective import Collective
 from saccade.pipelines.compared import compared_shards
 from saccade.pipelines.errors import UserError
-from saccade.pipelines.inference.recommends import Recommends
 from saccade.pipelines.shard import TableShard
 from saccade.pipelines.task import Task
 
@@ -72,9 +69,6 @@ class Weights:
     def __call__(self, batch: Batch) -> Tensor:
         """The network's output for a batch."""
         batch = batch.to(self.device)
-        layout = batch.inputs.get("layout")
-        if isinstance(self.task, Recommends) and isinstance(layout, Layout):
-            batch = replace(batch, inputs={**batch.inputs, "layout": layout.for_last()})
         embeddings = {
             feature: self.tables[table.name][batch.lookups[feature]]
             for table in self.task.tables

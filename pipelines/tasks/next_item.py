@@ -143,7 +143,7 @@ class NextItem:
             ids, about = feature.collate(examples, shift, lengths, exercise)
             lookups, inputs = {**lookups, **ids}, {**inputs, **about}
         layout = self._tokens(examples, shift, lengths, exercise)
-        inputs["layout"] = layout
+        inputs["layout"] = layout if split == "train" else layout.for_last()
         given = {"input_index": exercise.source, "hidden": exercise.hidden, "asked": exercise.asked}
         inputs |= {name: tensor for name, tensor in given.items() if tensor is not None}
         return Batch(lookups, inputs, targets, layout.total, examples.rows)
