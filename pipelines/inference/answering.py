@@ -13,7 +13,13 @@ from saccade.pipelines.task import Task
 
 
 class Answering(Protocol):
-    """A trained model: a task's outputs, and the tables that they are scored against."""
+    """A trained model: a task's outputs, and the tables that they are scored against.
+
+    Attributes:
+        embeds: whether outputs and tables' rows are vectors that mean something to others.
+    """
+
+    embeds: bool
 
     @property
     def task(self) -> Task:

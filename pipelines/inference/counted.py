@@ -20,6 +20,8 @@ class CountedScores:
         engine: scores the items.
     """
 
+    embeds = False
+
     def __init__(self, task: Task, engine: CountedEngine) -> None:
         self.task, self.engine = task, engine
 

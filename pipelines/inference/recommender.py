@@ -88,7 +88,13 @@ class Recommender:
         Args:
             histories: see ``recommend``.
             unknown: see ``recommend``.
+
+        Raises:
+            UserError: the model was counted: it has scores, but no vectors.
         """
+        if not self._weights.embeds:
+            name = self.job.get("model", {}).get("name")
+            raise UserError(f"{name} counts items and makes no vectors of histories: ask `recommend` or `score`")
         with torch.inference_mode():
             parts = [(batch.rows, output.float().cpu()) for batch, output in self._outputs(histories, unknown)]
         (table,) = self._weights.shards("items")

@@ -34,6 +34,8 @@ class Weights:
         UserError: they are of another model.
     """
 
+    embeds = True
+
     def __init__(
         self,
         task: Task,

@@ -86,23 +86,26 @@ def write_rows(folder: Path, rows: int = 150) -> None:
         pq.write_table(table, folder / split / "part-0.parquet", row_group_size=40)
 
 
-def make_job(name: str, data: Path, engine: str = "reference") -> CtrJob:
+def describe_job(name: str, data: Path, engine: str = "reference") -> dict[str, Any]:
     """The job of one of ``MODELS``; lanes run dry at different times, so that some micro-batches are empty."""
     special = MODELS[name]
-    job = parse_job(
-        {
-            "task": "ctr",
-            "run": {"name": name, "seed": 5},
-            "data": {"path": str(data), "labels": ["click"], "user": "user", "window": 16, "max_length": 6}
-            | {"features": FEATURES, "history": HISTORY}
-            | special.get("data", {}),
-            "model": {"dim": 8, "layers": [12, 5], "dropout": 0.2} | special["model"],
-            "tables": {"features": {"standard_deviation": 0.3, "optimizer": {"weight_decay": 0.01}}},
-            "optimizer": {"weight_decay": 0.01},
-            "train": {"micro_batches": 4, "tokens": 40},
-            "engine": {"name": engine, "device": "cpu", "sharding": "row"} | special.get("engine", {}),
-        }
-    )
+    return {
+        "task": "ctr",
+        "run": {"name": name, "seed": 5},
+        "data": {"path": str(data), "labels": ["click"], "user": "user", "window": 16, "max_length": 6}
+        | {"features": FEATURES, "history": HISTORY}
+        | special.get("data", {}),
+        "model": {"dim": 8, "layers": [12, 5], "dropout": 0.2} | special["model"],
+        "tables": {"features": {"standard_deviation": 0.3, "optimizer": {"weight_decay": 0.01}}},
+        "optimizer": {"weight_decay": 0.01},
+        "train": {"micro_batches": 4, "tokens": 40},
+        "engine": {"name": engine, "device": "cpu", "sharding": "row"} | special.get("engine", {}),
+    }
+
+
+def make_job(name: str, data: Path, engine: str = "reference") -> CtrJob:
+    """What ``describe_job`` says, as a job."""
+    job = parse_job(describe_job(name, data, engine))
     assert isinstance(job, CtrJob)
     return job
 
