@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from saccade.models.jagged import Jagged, Layout
 from saccade.models.recommendation.top_k import best_items
 from saccade.models.safetensors_file import load_file
-from saccade.models.scheduled import set_step
+from saccade.models.scheduled import scheduled, set_step
 
 WEIGHTS, DESCRIPTION, ITEMS = "model.safetensors", "model.json", "items.json"
 """The files: tensors, how to build the network, and what the items' ids stand for where a vocabulary numbered them."""
@@ -58,7 +58,7 @@ class ExportedModel:
         self.network.load_state_dict(
             {n.removeprefix("network/"): t for n, t in tensors.items() if n.startswith("network/")}
         )
-        set_step(self.network, int(description.get("engine", {}).get("steps", 0)))
+        set_step(scheduled(self.network), int(description.get("engine", {}).get("steps", 0)))
         self._items = items
         self._ids = None if items is None else {item: place for place, item in enumerate(items, 1)}
         parameters = inspect.signature(network.forward).parameters

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Protocol
+
 from torch import nn
 
 
-def set_step(network: nn.Module, step: int) -> None:
-    """Tell every module of ``network`` that has a method ``at_step(step: int)`` how many optimizer steps were taken.
+class Scheduled(Protocol):
+    """A module that changes as training goes on."""
+
+    def at_step(self, step: int) -> None:
+        """So many optimizer steps were taken."""
+
+
+def scheduled(network: nn.Module) -> list[Scheduled]:
+    """Those modules of a network that have a method ``at_step(step: int)``."""
+    return [module for module in network.modules() if hasattr(module, "at_step")]  # type: ignore[misc]
+
+
+def set_step(modules: Iterable[Scheduled], step: int) -> None:
+    """Tell modules how many optimizer steps were taken.
 
     The number comes from the engine and its checkpoints, so a schedule doesn't depend on the number of workers, or on
     how often a run was stopped and resumed.
     """
-    for module in network.modules():
-        at_step = getattr(module, "at_step", None)
-        if at_step is not None:
-            at_step(step)
+    for module in modules:
+        module.at_step(step)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from saccade.models.attention.attention import Attention
 from saccade.models.attention.backends.choose import AUTO
-from saccade.models.scheduled import set_step
+from saccade.models.scheduled import scheduled, set_step
 from saccade.models.table import Table
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.checkpoint.reader import CheckpointReader
@@ -44,7 +44,7 @@ class FrozenModel:
         with torch.random.fork_rng(devices=[]):  # a network is drawn before its weights are loaded
             self.network = task.network().eval()
         load_weights(self.network, checkpoint.network)
-        set_step(self.network, int(checkpoint.manifest.engine.get("steps", 0)))
+        set_step(scheduled(self.network), int(checkpoint.manifest.engine.get("steps", 0)))
         for module in self.network.modules():
             if isinstance(module, Attention):
                 module.backend = AUTO

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from saccade.models.scheduled import set_step
+from saccade.models.scheduled import scheduled, set_step
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.restore import check_tables
@@ -20,7 +20,7 @@ from saccade.pipelines.engines.precision import Precision, autocast
 from saccade.pipelines.engines.scoring import TaskLoss
 from saccade.pipelines.engines.tables import LocalTables
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
-from saccade.pipelines.seeds import derive_seed
+from saccade.pipelines.seeds import derive_seed, seed_drawing
 from saccade.pipelines.shard import TableShard
 from saccade.pipelines.task import Task
 
@@ -54,27 +54,28 @@ class ReferenceEngine:
         self.tables = LocalTables(task.tables, table_optimizers, seed, device)
         torch.manual_seed(derive_seed(seed, "network"))
         self.network = task.network().to(device)
+        self.scheduled = scheduled(self.network)
         self.settings = optimizer
-        self.optimizer = optimizer.build(self.network.parameters())
+        self.parameters = list(self.network.parameters())
+        self.optimizer = optimizer.build(self.parameters)
         self.scaling = GradientScaling(precision, clip)
         self.loss = TaskLoss(task, self.shards, self.collective, device)
         self.steps = 0
 
     def step(self, batches: Sequence[Batch], targets: int, learning_rate: float) -> StepResult:
         """See :class:`saccade.pipelines.engines.engine.Engine`."""
-        self.network.train()
-        set_step(self.network, self.steps)
+        self._switch(training=True)
         batches = [batch.to(self.device) for batch in batches]
         leaves = [self.tables.lookup(batch.lookups) for batch in batches]
         losses = []
         for batch, embeddings in zip(batches, leaves, strict=True):
             losses.append(0.0)
             if batch.targets:
-                torch.manual_seed(batch.seed)
+                seed_drawing(batch.seed, self.device)
                 loss = self.loss(self._forward(embeddings, batch), embeddings, batch) / targets
                 (loss * self.scaling.scale).backward()
                 losses[-1] = float(loss.detach())
-        gradients = [parameter.grad for parameter in self.network.parameters()]
+        gradients = [parameter.grad for parameter in self.parameters]
         seam = [leaf.grad for embeddings in leaves for leaf in embeddings.values()]
         norm = math.sqrt(squares([*gradients, *seam]) + self.loss.squares())
         verdict = self.scaling.judge(sum(losses), norm)
@@ -100,10 +101,14 @@ class ReferenceEngine:
     @torch.no_grad()
     def evaluate(self, batches: Sequence[Batch]) -> list[Tensor]:
         """See :class:`saccade.pipelines.engines.engine.Engine`."""
-        self.network.eval()
-        set_step(self.network, self.steps)
+        self._switch(training=False)
         moved = [batch.to(self.device) for batch in batches]
         return [self._forward(self.tables.lookup(batch.lookups), batch) for batch in moved]
+
+    def _switch(self, training: bool) -> None:
+        if self.network.training != training:
+            self.network.train(training)
+        set_step(self.scheduled, self.steps)
 
     def _forward(self, embeddings: Mapping[str, Tensor], batch: Batch) -> Tensor:
         with autocast(self.device, self.precision):
@@ -142,5 +147,5 @@ class ReferenceEngine:
             }
             for shard in self.tables.shards()
         ]
-        parameters = sum(p.numel() for p in self.network.parameters())
+        parameters = sum(p.numel() for p in self.parameters)
         return {"name": "reference", "device": str(self.device), "network_parameters": parameters, "plan": plan}

@@ -64,7 +64,7 @@ class LocalTables:
         looked_up = {}
         for table in self.tables:
             for feature in table.features:
-                looked_up[feature] = self.weights[table.name][lookups[feature]].requires_grad_()
+                looked_up[feature] = self.weights[table.name].index_select(0, lookups[feature]).requires_grad_()
         return looked_up
 
     def step(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from saccade.models.attention.attention import Attention
 from saccade.models.attention.backends.choose import AUTO
-from saccade.models.scheduled import set_step
+from saccade.models.scheduled import scheduled, set_step
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.collective import Collective
 from saccade.pipelines.compared import compared_shards
@@ -52,7 +52,7 @@ class Weights:
         except RuntimeError as error:
             raise UserError(f"these weights are of another model: {str(error).splitlines()[-1].strip()}") from None
         self.network.to(device).requires_grad_(False)
-        set_step(self.network, step)
+        set_step(scheduled(self.network), step)
         for module in self.network.modules():
             if isinstance(module, Attention):  # what computed it in training may be of another machine
                 module.backend = AUTO

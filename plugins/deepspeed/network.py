@@ -11,7 +11,7 @@ from deepspeed.utils import set_z3_leaf_module
 from torch import Tensor, nn
 
 from saccade.models.attention.attention import Attention
-from saccade.models.scheduled import set_step
+from saccade.models.scheduled import scheduled, set_step
 from saccade.pipelines.collective import Collective
 from saccade.pipelines.engines.gradients import squares
 from saccade.pipelines.engines.network_state import check_network, load_network, network_state
@@ -71,6 +71,7 @@ class ZeroNetwork:
             raise UserError("engine.offload_optimizer=true needs engine.zero_stage 1, 2 or 3: stage 0 shards nothing")
         self.settings, self.zero_stage, self.collective = optimizer, zero_stage, collective
         self.network, self.device, self.offload = network.to(device), device, offload
+        self.scheduled = scheduled(self.network)
         self.parameters = sum(p.numel() for p in network.parameters())
         zero: dict[str, Any] = {"stage": zero_stage}
         if offload:
@@ -107,7 +108,7 @@ class ZeroNetwork:
         """Switch dropout on or off, and tell modules with a schedule how many steps were taken."""
         if self.engine.module.training != mode:
             self.engine.train(mode)
-        set_step(self.engine.module, step)
+        set_step(self.scheduled, step)
 
     def backward(self, loss: Tensor) -> None:
         """Accumulate the gradient of one micro-batch's loss; its scale is the mean over all micro-batches and ranks.

@@ -24,7 +24,7 @@ from saccade.pipelines.engines.precision import Precision
 from saccade.pipelines.engines.scoring import TaskLoss
 from saccade.pipelines.optimizers import NetworkOptimizer, TableOptimizer
 from saccade.pipelines.scored_table import scored_table
-from saccade.pipelines.seeds import derive_seed
+from saccade.pipelines.seeds import derive_seed, seed_drawing
 from saccade.pipelines.shard import TableShard
 from saccade.pipelines.task import Task
 from saccade.plugins.deepspeed.network import ZeroNetwork
@@ -104,7 +104,7 @@ class HybridEngine:
         scale, ranks = self.accumulation * self.scaling.scale, self.collective.world_size
         losses = []
         for batch, embeddings in zip(batches, self._lookup(batches), strict=True):
-            torch.manual_seed(batch.seed)
+            seed_drawing(batch.seed, self.device)
             output = self.task.forward(self.network, embeddings, batch)
             loss = self.loss(output, embeddings, batch) / targets
             self.network.backward(loss * scale)

@@ -43,7 +43,9 @@ class ReplicatedTables:
         """Feature -> [n, dim] for feature -> [n] int64 ids."""
         self._ids = ids
         whole = self.whole
-        return {feature: whole.weights[t.name][ids[feature]] for t in whole.tables for feature in t.features}
+        return {
+            feature: whole.weights[t.name].index_select(0, ids[feature]) for t in whole.tables for feature in t.features
+        }
 
     def step(
         self, gradients: Mapping[str, Tensor], scored: Sequence[RowGradients], *, factor: float, step: int

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from saccade.models.losses.full_softmax import FullSoftmax
-from saccade.models.scheduled import set_step
+from saccade.models.scheduled import scheduled, set_step
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.collective import Collective
 from saccade.pipelines.engines.reference import ReferenceEngine
@@ -160,7 +160,7 @@ class PlainTorch:
         self.steps = 0
 
     def step(self, batches: Sequence[Batch], targets: int) -> float:
-        set_step(self.network, self.steps)
+        set_step(scheduled(self.network), self.steps)
         total = 0.0
         for batch in batches:
             torch.manual_seed(batch.seed)
