@@ -367,7 +367,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="of a turn, about")
     parser.add_argument("--users", type=int, default=128, help="a step")
     parser.add_argument("--max-length", type=int, default=200, help="of the histories in --data")
-    parser.add_argument("--micro-batches", type=int, default=4, help="of a step of Saccade's on --data; short ones: 1")
+    parser.add_argument("--micro-batches", type=int, default=2, help="of a step of Saccade's on --data; short ones: 1")
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--blocks", type=int, default=2)
     parser.add_argument("--heads", type=int, default=1)
