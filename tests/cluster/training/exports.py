@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,9 @@ class Export:
         script = DOCS.read_text().split("<!-- A test runs this script. -->\n```python\n")[1]
         exec(script.split("tensors = load_file")[0], names)
         self.tensors: Mapping[str, Tensor] = load_file(exported / "model.safetensors")
+        classes = re.findall(r'"class": "([^"]+)"', (exported / "model.json").read_text())
+        assert classes
+        assert all(name.startswith("saccade.models.") for name in classes)
         self.network: nn.Module = names["build"](read(exported / "model.json")["network"]).eval()
         weights = {name[8:]: value for name, value in self.tensors.items() if name.startswith("network/")}
         self.network.load_state_dict(weights)

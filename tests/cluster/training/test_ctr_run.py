@@ -67,6 +67,9 @@ def test_train_evaluate_and_predict(data: Path, tmp_path: Path) -> None:
     assert found["row"].to_pylist() == list(range(150))
     assert all(0 < p < 1 for p in found["probability_like"].to_pylist())
     assert saccade("report", trained_run).code == 0
+    assert saccade("checkpoint", "export", trained_run, tmp_path / "exported").code == 0
+    weights = Export(trained_run, tmp_path / "exported").tensors
+    assert {"tables/item", "tables/genres", "tables/tags", "tables/stars"} <= set(weights)
 
 
 @pytest.mark.parametrize("name", MODELS)
