@@ -215,7 +215,7 @@ class Contest:
             "loss": LOSSES[loss],
             "optimizer": {"name": "adamw", "learning_rate": NETWORK_LEARNING_RATE},
             "train": {"micro_batches": histories.micro_batches, "tokens": histories.tokens(given.users)},
-            "engine": {"name": engine, "sharding": "row", "zero_stage": 1},
+            "engine": {"name": engine, "sharding": "replicated", "zero_stage": 0},
         }
 
     def _start(

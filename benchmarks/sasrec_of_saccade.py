@@ -21,6 +21,7 @@ from saccade.cluster.job.parse import parse_job
 from saccade.cluster.training.engines import make_engine
 from saccade.cluster.training.readers import make_reader
 from saccade.cluster.training.tasks import make_task
+from saccade.pipelines.memory import keep_freed_memory
 from saccade.pipelines.order.reader import LanePosition, Reader, StepInput
 from saccade.pipelines.records.progress import Progress
 from saccade.pipelines.training.loop import Course, Training
@@ -50,6 +51,7 @@ class TurnByTurn:
 def main() -> None:
     """Train until there are no more turns."""
     turns, settings = Turns(), json.loads(sys.argv[1])
+    keep_freed_memory()
     torch.set_num_threads(settings["threads"])
     folder, job = Path(settings["folder"]), parse_job(settings["job"])
     if job.engine.name == "hybrid":

@@ -1,12 +1,19 @@
-"""The few collective operations that training needs, the same for one process and for many."""
+"""The few collective operations that training needs, the same for one process and for many.
+
+Sums and maxima on the host go through the memory that ranks of one machine share, where they can; the rest, and all of
+it between machines and on GPUs, through torch's process group.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from saccade.pipelines.shared_memory import share_memory
 
 
 class Collective:
@@ -19,14 +26,19 @@ class Collective:
 
     def sum(self, tensor: Tensor) -> Tensor:
         """The elementwise sum over all ranks, in place."""
-        if self.world_size > 1:
-            dist.all_reduce(tensor)
-        return tensor
+        return self._combine(tensor, dist.ReduceOp.SUM, torch.add)
 
     def max(self, tensor: Tensor) -> Tensor:
         """The elementwise maximum over all ranks, in place."""
+        return self._combine(tensor, dist.ReduceOp.MAX, torch.maximum)
+
+    def _combine(self, tensor: Tensor, reduce: dist.ReduceOp.RedOpType, operation: Callable[..., Tensor]) -> Tensor:
         if self.world_size > 1:
-            dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+            shared = share_memory() if tensor.device.type == "cpu" else None
+            if shared:
+                shared.combine(tensor, operation)
+            else:
+                dist.all_reduce(tensor, op=reduce)
         return tensor
 
     def gather_rows(self, tensor: Tensor) -> tuple[Tensor, list[int]]:
@@ -35,7 +47,7 @@ class Collective:
             return tensor, [tensor.shape[0]]
         counts = torch.zeros(self.world_size, dtype=torch.int64, device=tensor.device)
         counts[self.rank] = tensor.shape[0]
-        dist.all_reduce(counts)
+        self.sum(counts)
         sizes = [int(n) for n in counts]
         padded = tensor.new_zeros((max(sizes), *tensor.shape[1:]))
         padded[: tensor.shape[0]] = tensor

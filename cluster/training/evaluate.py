@@ -24,6 +24,7 @@ from saccade.cluster.training.tasks import make_task
 from saccade.cluster.training.transforms import load_transforms
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.errors import UserError
+from saccade.pipelines.memory import keep_freed_memory
 from saccade.pipelines.records.progress import Progress
 from saccade.pipelines.records.record import read_json, write_json
 from saccade.pipelines.task import Split
@@ -83,6 +84,7 @@ def evaluate_worker(arguments: dict[str, Any]) -> None:
 
 def _measure(arguments: dict[str, Any]) -> None:
     began = time.monotonic()
+    keep_freed_memory()
     job: Job = parse_job(arguments["job"])
     split: Split = arguments["split"]
     run, output = Path(arguments["run"]), Path(arguments["output"])

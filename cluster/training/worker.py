@@ -22,6 +22,7 @@ from saccade.cluster.training.transforms import load_transforms
 from saccade.pipelines.checkpoint.reader import CheckpointReader
 from saccade.pipelines.checkpoint.retention import step_name
 from saccade.pipelines.engines.engine import Engine
+from saccade.pipelines.memory import keep_freed_memory
 from saccade.pipelines.records.history import History
 from saccade.pipelines.records.progress import Progress
 from saccade.pipelines.records.record import write_json
@@ -45,6 +46,7 @@ def train_worker(arguments: dict[str, Any]) -> None:
         Stopped: there was a request to stop; everything up to it is saved.
     """
     began = time.monotonic()
+    keep_freed_memory()
     job, folder = parse_job(arguments["job"]), Path(arguments["folder"])
     with full_disk(folder):
         artifacts = folder / "artifacts"

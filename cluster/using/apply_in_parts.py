@@ -21,6 +21,7 @@ from saccade.cluster.using.request import Request
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.inference.apply import Application
 from saccade.pipelines.inference.file import write_file
+from saccade.pipelines.memory import keep_freed_memory
 from saccade.pipelines.records.record import read_json, write_json
 
 NAME = ".request.json"
@@ -119,6 +120,7 @@ def answer_in_parts(request: Request, output: Path, workers: int, rows: int) -> 
 
 def answer_part(parts: Parts) -> Callable[[int], int]:
     """On a worker: open the model once, and give the function that writes a part."""
+    keep_freed_memory()
     asked = parts.application(parts.request.open())
     windows = parts.windows(asked)
 

@@ -104,31 +104,33 @@ class TableOptimizer:
         step: int,
         row_mean: Callable[[Tensor], Tensor],
     ) -> None:
-        found = weight[rows]
+        found = weight.index_select(0, rows)
         if self.weight_decay:
             found *= 1 - rate * self.weight_decay
         if self.name == "sgd":
             direction = g
         elif self.name == "adagrad":
-            total = state["sum"][rows].addcmul_(g, g)
-            state["sum"][rows] = total
+            total = state["sum"].index_select(0, rows).addcmul_(g, g)
+            state["sum"].index_copy_(0, rows, total)
             direction = g / total.sqrt_().add_(self.eps)
         elif self.name == "rowwise_adagrad":
-            total = state["sum"][rows] + row_mean(g * g)
-            state["sum"][rows] = total
+            total = state["sum"].index_select(0, rows).add_(row_mean(g * g))
+            state["sum"].index_copy_(0, rows, total)
             direction = g / total.sqrt_().add_(self.eps)[:, None]
         else:
             direction = self._adam(state, rows, g, step, row_mean)
-        weight[rows] = found.sub_(direction, alpha=rate)
+        weight.index_copy_(0, rows, found.sub_(direction, alpha=rate))
 
     def _adam(
         self, state: dict[str, Tensor], rows: Tensor, g: Tensor, step: int, row_mean: Callable[[Tensor], Tensor]
     ) -> Tensor:
         first, second = self.betas
         whole = self.name == "partial_rowwise_adam"
-        mean = state["exp_avg"][rows].lerp_(g, 1 - first)
-        square = state["exp_avg_sq"][rows].mul_(second).add_(row_mean(g * g) if whole else g * g, alpha=1 - second)
-        state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean, square
+        mean = state["exp_avg"].index_select(0, rows).lerp_(g, 1 - first)
+        square = state["exp_avg_sq"].index_select(0, rows).mul_(second)
+        square.add_(row_mean(g * g) if whole else g * g, alpha=1 - second)
+        state["exp_avg"].index_copy_(0, rows, mean)
+        state["exp_avg_sq"].index_copy_(0, rows, square)
         root = square.div_(1 - second**step).sqrt_().add_(self.eps)
         return mean.div_(1 - first**step).div_(root[:, None] if whole else root)
 

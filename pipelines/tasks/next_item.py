@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from saccade.models.jagged import Jagged, Layout
 from saccade.models.losses.full_softmax import FullSoftmax
+from saccade.models.rows import take_rows
 from saccade.models.table import Table
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.collective import Collective
@@ -169,12 +170,13 @@ class NextItem:
         inputs = batch.inputs
         layout, index, asked, hidden = (inputs.get(name) for name in ("layout", "input_index", "asked", "hidden"))
         assert isinstance(layout, Layout)
-        values = embeddings["history"][index] if isinstance(index, Tensor) else embeddings["history"]
+        history = embeddings["history"]
+        values = take_rows(history, index) if isinstance(index, Tensor) else history
         more: list[Any] = [] if hidden is None else [hidden]
         if self.features:
             more.insert(0, {feature.name: feature.value(embeddings, batch) for feature in self.features})
         output = network(Jagged(values, layout), *more)
-        return output[asked] if isinstance(asked, Tensor) else output
+        return take_rows(output, asked) if isinstance(asked, Tensor) else output
 
     @property
     def scored_table(self) -> ScoredTable | None:
@@ -195,7 +197,7 @@ class NextItem:
         assert isinstance(index, Tensor)
         return self.scored_loss(
             output,
-            embeddings["history"][index],
+            take_rows(embeddings["history"], index),
             embeddings["negatives"],
             batch.lookups["history"][index],
             batch.lookups["negatives"],

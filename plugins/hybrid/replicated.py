@@ -75,17 +75,18 @@ class ReplicatedTables:
         self, table: Table, ids: Tensor, found: Tensor, share: RowGradients | None
     ) -> tuple[Tensor, Tensor]:
         """The rows [r] that some rank has looked up or scored, and their gradients [r, dim] summed over all ranks."""
-        # The last column marks these rows: only they change.
-        total = found.new_zeros(table.rows, table.dim + 1)
-        total[:, :-1].index_add_(0, ids, found)
-        total[ids, -1] = 1.0
+        # One sum of both: the gradients of all rows, and behind them a mark for each row that has any.
+        both = found.new_zeros(table.rows * (table.dim + 1))
+        total, marks = both[: table.rows * table.dim].view(table.rows, table.dim), both[table.rows * table.dim :]
+        total.index_add_(0, ids, found)
+        marks.index_fill_(0, ids, 1.0)
         if share is not None:
             own = slice(share.shard.rows[0] + share.first, share.shard.rows[1])
-            total[own, :-1] += share.values[share.first :]
-            total[own, -1] = 1.0
-        self.collective.sum(total)
-        rows = total[:, -1].nonzero().squeeze(1)
-        return rows, total[rows, :-1]
+            total[own] += share.values[share.first :]
+            marks[own] = 1.0
+        self.collective.sum(both)
+        rows = marks.nonzero().squeeze(1)
+        return rows, total.index_select(0, rows)
 
     def forget(self) -> None:
         """Drop the latest look-up."""

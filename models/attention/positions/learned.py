@@ -13,6 +13,7 @@ from saccade.models.attention.positions.extent import extent
 from saccade.models.attention.positions.position import TokenPosition
 from saccade.models.jagged import Layout
 from saccade.models.registry import register
+from saccade.models.rows import take_rows
 
 
 def from_end(layout: Layout) -> Tensor:
@@ -61,7 +62,7 @@ class LearnedPositions(TokenPosition):
         if length > self.weight.shape[0]:
             raise ValueError(f"an example has {length} tokens, but there are {self.weight.shape[0]} positions")
         index = layout.derive(from_end) if self.reversed else layout.position
-        return self.weight[index]
+        return take_rows(self.weight, index)
 
     def extra_repr(self) -> str:
         """Shown by ``print(module)``."""
