@@ -27,12 +27,13 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from contestants import Comparison, Contestant, end, take_turns
 
 from saccade.pipelines.parquet.batches import record_batches
 from saccade.pipelines.parquet.schema import Column
@@ -40,7 +41,10 @@ from saccade.pipelines.parquet.source import Source
 from saccade.pipelines.synthesize import write_histories
 
 HERE = Path(__file__).resolve().parent
-WARMUP = 4  # steps; Saccade's reader is up to three ahead when a turn begins
+
+ENGINE = {"sharding": "replicated", "zero_stage": 0}
+SHARDED = {"sharding": "row", "zero_stage": 1}
+"""The fastest ways for a model of a megabyte on one machine, and those that take the least of a worker's memory."""
 
 LOSSES: dict[str, dict[str, Any]] = {
     "BCE": {"name": "bce", "negatives": 1},
@@ -94,81 +98,6 @@ class Histories:
         return round(self.positions / len(self.lengths) * users / self.micro_batches)
 
 
-@dataclass(eq=False)
-class Contestant:
-    """Processes that train at the same time when it is their turn.
-
-    Attributes:
-        name: for people.
-        processes: one, or several.
-        together: whether the processes are ranks of one training.
-        steps: of a turn.
-        about: what it says of its environment.
-        rates: positions a second, of each turn.
-        users: a step, of each turn.
-    """
-
-    name: str
-    processes: Sequence[subprocess.Popen[str]]
-    together: bool = False
-    steps: int = 0
-    about: dict[str, Any] = field(default_factory=dict)
-    rates: list[float] = field(default_factory=list)
-    users: list[float] = field(default_factory=list)
-
-    def wait(self) -> dict[str, Any]:
-        """Wait until all processes have made their models; returns what they say of their environment."""
-        answers = [answer(process) for process in self.processes]
-        return answers[0]
-
-    def turn(self, steps: int) -> float:
-        """Train so many steps after the warm-up, and note how fast; returns the seconds."""
-        for process in self.processes:
-            assert process.stdin is not None
-            print(json.dumps({"warmup": WARMUP, "steps": steps}), file=process.stdin, flush=True)
-        answers = [answer(process) for process in self.processes]
-        longest = max(one["seconds"] for one in answers)
-        self.rates.append(sum(one["positions"] / (longest if self.together else one["seconds"]) for one in answers))
-        users = sum(one["users"] / one["steps"] for one in answers)
-        self.users.append(users if self.together else users / len(answers))
-        return float(longest)
-
-    def calibrate(self, seconds: float) -> None:
-        """Find out how many steps a turn has, by turns that don't count: a cold one, and longer and longer ones."""
-        steps = 2
-        self.turn(steps)
-        while (took := self.turn(steps)) < seconds / 4:
-            steps *= 2
-        self.steps = max(2, round(steps * seconds / took))
-        self.rates, self.users = [], []
-
-    @property
-    def rate(self) -> float:
-        """The median over the turns."""
-        return statistics.median(self.rates)
-
-
-def answer(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """What a contestant's process says next."""
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        raise SystemExit(f"a contestant ended with {process.wait()}: {process.args}")
-    found: dict[str, Any] = json.loads(line)
-    return found
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    """Let it leave: it does when there are no more turns. Killed in the middle of a start it might leave a lock."""
-    assert process.stdin is not None
-    process.stdin.close()
-    try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
 class Contest:
     """Starts contestants and ends them."""
 
@@ -186,23 +115,31 @@ class Contest:
         return Contestant(f"RecTools, {loss}", [started])
 
     def of_saccade(
-        self, loss: str, engine: str = "reference", workers: int = 1, threads: int | None = None, runs: int = 1
+        self,
+        loss: str,
+        engine: str = "reference",
+        workers: int = 1,
+        threads: int | None = None,
+        runs: int = 1,
+        *,
+        sharded: bool = False,
     ) -> Contestant:
         """Saccade's SASRec; ``workers`` train it together, or ``runs`` train one each."""
         threads = threads or self.arguments.threads
         processes = []
         for _ in range(runs):
             folder = self.stack.enter_context(tempfile.TemporaryDirectory(dir=self.folder))
-            job = self._job(loss, engine, workers)
+            job = self._job(loss, engine, workers, SHARDED if sharded else ENGINE)
             settings = {"job": job, "items": self.histories.rows, "threads": threads, "folder": folder}
             for rank in range(workers):
                 place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": workers, "LOCAL_WORLD_SIZE": workers}
                 environment = {key: str(value) for key, value in place.items()} | {"DS_ACCELERATOR": "cpu"}
                 processes.append(self._start(sys.executable, "sasrec_of_saccade.py", settings, environment))
         how = f", {workers} workers" if workers > 1 else f", {runs} runs of one worker at once" if runs > 1 else ""
+        how += ", sharded" if sharded else ""
         return Contestant(f"Saccade, {engine}, {loss}{how}", processes, together=workers > 1)
 
-    def _job(self, loss: str, engine: str, workers: int) -> dict[str, Any]:
+    def _job(self, loss: str, engine: str, workers: int, cut: Mapping[str, Any]) -> dict[str, Any]:
         given, histories = self.arguments, self.histories
         model = {name: getattr(given, name) for name in ("dim", "blocks", "heads", "dropout")}
         table = {"name": "adagrad", "learning_rate": TABLE_LEARNING_RATE}
@@ -215,7 +152,7 @@ class Contest:
             "loss": LOSSES[loss],
             "optimizer": {"name": "adamw", "learning_rate": NETWORK_LEARNING_RATE},
             "train": {"micro_batches": histories.micro_batches, "tokens": histories.tokens(given.users)},
-            "engine": {"name": engine, "sharding": "replicated", "zero_stage": 0},
+            "engine": {"name": engine, **cut},
         }
 
     def _start(
@@ -240,31 +177,6 @@ def contest(arguments: argparse.Namespace, histories: Histories, rectools: str) 
         yield Contest(arguments, histories, rectools, stack)
 
 
-def take_turns(contestants: Sequence[Contestant], rounds: int, seconds: float) -> None:
-    """Let each train once a round, in one order and then in the other."""
-    for contestant in contestants:
-        contestant.about = contestant.wait()
-    for contestant in contestants:
-        contestant.calibrate(seconds)
-    for number in range(rounds):
-        for contestant in contestants if number % 2 == 0 else contestants[::-1]:
-            contestant.turn(contestant.steps)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One contestant against another, and what is asked of it: at least so many times as fast; None for nothing."""
-
-    ours: Contestant
-    theirs: Contestant
-    asked: float | None
-
-    @property
-    def ratios(self) -> list[float]:
-        """Of each round."""
-        return [a / b for a, b in zip(self.ours.rates, self.theirs.rates, strict=True)]
-
-
 def compare(
     arguments: argparse.Namespace, histories: Histories, rectools: str, asked: tuple[float, float], engines: bool
 ) -> tuple[list[Contestant], list[Comparison]]:
@@ -287,9 +199,10 @@ def compare(
         with contest(arguments, histories, rectools) as made:
             apart = made.of_saccade("sampled softmax", "hybrid", threads=1, runs=2)
             together = made.of_saccade("sampled softmax", "hybrid", workers=2, threads=1)
-            take_turns([apart, together], arguments.rounds, arguments.seconds)
-        contestants += [apart, together]
-        comparisons.append(Comparison(together, apart, 0.9))
+            sharded = made.of_saccade("sampled softmax", "hybrid", workers=2, threads=1, sharded=True)
+            take_turns([apart, together, sharded], arguments.rounds, arguments.seconds)
+        contestants += [apart, together, sharded]
+        comparisons += [Comparison(together, apart, 0.9), Comparison(sharded, apart, None)]
     return contestants, comparisons
 
 

@@ -1,12 +1,12 @@
 """The few collective operations that training needs, the same for one process and for many.
 
-Sums and maxima on the host go through the memory that ranks of one machine share, where they can; the rest, and all of
-it between machines and on GPUs, through torch's process group.
+Sums, maxima and rows on the host go through the memory that ranks of one machine share, where they can; the rest, and
+all of it between machines and on GPUs, through torch's process group.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -41,6 +41,15 @@ class Collective:
                 dist.all_reduce(tensor, op=reduce)
         return tensor
 
+    def _gather(self, tensor: Tensor) -> Sequence[Tensor]:
+        """All ranks' tensors, of one shape."""
+        shared = share_memory() if tensor.device.type == "cpu" else None
+        if shared:
+            return shared.gather(tensor).unbind(0)
+        parts = [torch.empty_like(tensor) for _ in range(self.world_size)]
+        dist.all_gather(parts, tensor)
+        return parts
+
     def gather_rows(self, tensor: Tensor) -> tuple[Tensor, list[int]]:
         """All ranks' [n_r, ...] tensors stacked in rank order, and each rank's n_r; the n_r may differ."""
         if self.world_size == 1:
@@ -51,8 +60,7 @@ class Collective:
         sizes = [int(n) for n in counts]
         padded = tensor.new_zeros((max(sizes), *tensor.shape[1:]))
         padded[: tensor.shape[0]] = tensor
-        parts = [torch.empty_like(padded) for _ in sizes]
-        dist.all_gather(parts, padded)
+        parts = self._gather(padded)
         return torch.cat([part[:n] for part, n in zip(parts, sizes, strict=True)]), sizes
 
     def gather_objects(self, value: Any) -> list[Any]:

@@ -20,7 +20,7 @@ import platform
 import select
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -76,21 +76,34 @@ class SharedMemory:
         Raises:
             RuntimeError: another rank has ended.
         """
-        if not tensor.numel():
-            return
         flat = tensor.contiguous().view(-1)
-        for piece in flat.split(CAPACITY // tensor.element_size()):
-            self._done += 1
-            room = self._rooms[self._done % 2, :, : piece.numel() * piece.element_size()]
-            places = room.view(piece.dtype).unbind(0)
-            places[self._rank].copy_(piece)
-            self._counts[self._rank] = self._done
-            self._wait()
+        for piece in _pieces(flat):
+            places = self._exchange(piece)
             operation(places[0], places[1], out=piece)
             for place in places[2:]:
                 operation(piece, place, out=piece)
         if flat.data_ptr() != tensor.data_ptr():
             tensor.copy_(flat.view_as(tensor))
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """[ranks, ...]: all ranks' tensors [...]; otherwise as :meth:`combine`."""
+        gathered = tensor.new_empty(len(self._ranks), *tensor.shape)
+        flat, begin = tensor.contiguous().view(-1), 0
+        for piece in _pieces(flat):
+            end = begin + len(piece)
+            torch.stack(self._exchange(piece), out=gathered.view(len(gathered), -1)[:, begin:end])
+            begin = end
+        return gathered
+
+    def _exchange(self, piece: Tensor) -> tuple[Tensor, ...]:
+        """All ranks' pieces, to be read until the next call."""
+        self._done += 1
+        room = self._rooms[self._done % 2, :, : piece.numel() * piece.element_size()]
+        places = room.view(piece.dtype).unbind(0)
+        places[self._rank].copy_(piece)
+        self._counts[self._rank] = self._done
+        self._wait()
+        return places
 
     def _wait(self) -> None:
         """Until all ranks have counted as far as this one."""
@@ -112,6 +125,11 @@ class SharedMemory:
         missing = [other for other in ended if self._counts[other] < self._done]
         if missing:
             raise RuntimeError(f"the process of rank {missing[0]} ended while this one waited for it")
+
+
+def _pieces(flat: Tensor) -> Sequence[Tensor]:
+    """What fits into a place, one after the other; none of nothing."""
+    return flat.split(CAPACITY // flat.element_size()) if len(flat) else ()
 
 
 _shared: tuple[Any, SharedMemory | None] = (None, None)

@@ -49,6 +49,20 @@ def of_other_layouts() -> tuple[Tensor, Tensor, Tensor]:
     return matrix, collective.sum(torch.tensor(2.5)), collective.sum(torch.zeros(0, 3))
 
 
+def gathered() -> list[tuple[Tensor, list[int]]]:
+    """Rows of all ranks: more on later ones, more than a place has room for, and none."""
+    collective = Collective()
+    return [collective.gather_rows(rows_of(collective.rank, each, dtype)) for each in EACH for dtype in DTYPES]
+
+
+EACH = (0, 2, CAPACITY // 8)
+
+
+def rows_of(rank: int, each: int, dtype: torch.dtype) -> Tensor:
+    """[rank * each, 3] of a rank."""
+    return tensor(rank, 3 * each * rank, dtype).view(-1, 3)
+
+
 def many(rounds: int) -> Tensor:
     """[rounds] sums, of which any two follow each other as fast as they can."""
     collective = Collective()

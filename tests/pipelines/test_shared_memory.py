@@ -6,7 +6,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.pipelines.sums import DTYPES, SIZES, combined, many, of_other_layouts, rank_of, shares, tensor
+from tests.pipelines.sums import (
+    DTYPES,
+    EACH,
+    SIZES,
+    combined,
+    gathered,
+    many,
+    of_other_layouts,
+    rank_of,
+    rows_of,
+    shares,
+    tensor,
+)
 from tests.processes import ROOT, run_ranks
 from torch import Tensor
 
@@ -19,7 +31,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[list]:
-    calls = [shares, combined, of_other_layouts, partial(many, ROUNDS)]
+    calls = [shares, combined, of_other_layouts, partial(many, ROUNDS), gathered]
     return run_ranks(RANKS, calls, tmp_path_factory.mktemp("ranks") / "sums")
 
 
@@ -47,6 +59,14 @@ def test_views_scalars_and_nothing_are_summed_in_place(found: list[list]) -> Non
         assert matrix[:, [0, 2]].eq(0).all()
         assert scalar.item() == 7.5
         assert nothing.shape == (0, 3)
+
+
+def test_every_rank_gets_all_rows_in_rank_order(found: list[list]) -> None:
+    parts = [[rows_of(rank, each, dtype) for rank in range(RANKS)] for each in EACH for dtype in DTYPES]
+    for of_rank in found[4]:
+        for (rows, sizes), wanted in zip(of_rank, parts, strict=True):
+            assert torch.equal(rows, torch.cat(wanted))
+            assert sizes == [len(part) for part in wanted]
 
 
 def test_no_sum_meets_another_one(found: list[list]) -> None:
