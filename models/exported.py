@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from saccade.models.jagged import Jagged, Layout
-from saccade.models.recommendation.top_k import best_items
+from saccade.models.recommendation.top_k import SCORES, best_items
 from saccade.models.safetensors_file import load_file
 from saccade.models.scheduled import scheduled, set_step
 
@@ -63,6 +63,7 @@ class ExportedModel:
         self._ids = None if items is None else {item: place for place, item in enumerate(items, 1)}
         parameters = inspect.signature(network.forward).parameters
         self._hides, self._has_towers = "hidden" in parameters, "candidates" in parameters
+        self._counts = "histories" in parameters  # such a model takes ids and gives the scores of all items
 
     @torch.inference_mode()
     def recommend(
@@ -84,11 +85,10 @@ class ExportedModel:
         Raises:
             ValueError: the model is of another task, or an allowed item isn't known.
         """
-        table = self._compared
         only = None if allowed is None else torch.tensor([self._known(item) for item in allowed]).long().unique()
         items: list[list[Item]] = [[] for _ in histories]
         scores: list[list[float]] = [[] for _ in histories]
-        for rows, batch, queries in self._outputs(histories):
+        for rows, batch, queries, table in self._scored(histories):
             found = best_items(queries, table, k, seen=batch if exclude_seen else None, allowed=only)
             for row, ids, values in zip(rows, *(answer.tolist() for answer in found), strict=True):
                 real = [(self._name(i), value) for i, value in zip(ids, values, strict=True) if value > float("-inf")]
@@ -109,17 +109,32 @@ class ExportedModel:
             embedded[rows] = queries
         return embedded
 
+    def _scored(self, histories: Sequence[Sequence[Item]]) -> Iterator[tuple[list[int], Jagged, Tensor, Tensor]]:
+        """Besides, the table [items, D] that outputs are compared with."""
+        if not self._counts:
+            yield from ((*found, self._compared) for found in self._outputs(histories))
+            return
+        # Their own scores are a batch's table, and unit vectors its queries.
+        for rows, batch in self._packed(histories, SCORES // self._items_known):
+            yield rows, batch, torch.eye(len(rows)), self.network(batch).T
+
+    def _packed(
+        self, histories: Sequence[Sequence[Item]], most: int | None = None
+    ) -> Iterator[tuple[list[int], Jagged]]:
+        """Numbers of histories of similar length, ``most`` at most, and their ids."""
+        ids = [torch.tensor([self._id(item) for item in history], dtype=torch.int64) for history in histories]
+        for together in _batches([len(history) for history in ids], self._longest):
+            size = max(1, most or len(together))
+            for rows in (together[first : first + size] for first in range(0, len(together), size)):
+                yield rows, Jagged.pack([ids[row] for row in rows])
+
     def _outputs(self, histories: Sequence[Sequence[Item]]) -> list[tuple[list[int], Jagged, Tensor]]:
         """Numbers of histories of similar length, their ids, and [B, D] what the network gives for them."""
-        ids = [torch.tensor([self._id(item) for item in history], dtype=torch.int64) for history in histories]
-        return [
-            (rows, Jagged.pack([ids[row] for row in rows]), self._queries([ids[row] for row in rows]))
-            for rows in _batches([len(history) for history in ids], self._longest)
-        ]
+        return [(rows, batch, self._queries(batch)) for rows, batch in self._packed(histories)]
 
-    def _queries(self, histories: list[Tensor]) -> Tensor:
+    def _queries(self, histories: Jagged) -> Tensor:
         room = self._longest - self._hides
-        recent = Jagged.pack([history[-room:] for history in histories])
+        recent = histories.take(torch.arange(len(histories)), last=room)
         embedded = self._table()[recent.values]
         if not self._hides:
             output: Tensor = self.network(Jagged(embedded, recent.layout.for_last()))
@@ -137,7 +152,14 @@ class ExportedModel:
     def _longest(self) -> int:
         return int(self.description["job"]["data"]["max_length"])
 
+    @property
+    def _items_known(self) -> int:
+        """Ids that the model knows, 0 included."""
+        return int(self.description["facts"]["items"]) if self._counts else len(self._table())
+
     def _table(self) -> Tensor:
+        if self._counts:
+            raise ValueError("the model counts items and makes no vectors of histories: ask for recommendations")
         if set(self.tables) - {"items"}:
             raise ValueError("the model reads more than its items (side features): load it with saccade.load")
         if "items" not in self.tables:
@@ -157,7 +179,7 @@ class ExportedModel:
         """An item's id; 0 for those that the model doesn't know."""
         if self._ids is not None:
             return self._ids.get(item, 0)
-        return int(item) if 0 <= int(item) < len(self._table()) else 0
+        return int(item) if 0 <= int(item) < self._items_known else 0
 
     def _known(self, item: Item) -> int:
         if found := self._id(item):

@@ -31,28 +31,30 @@ def export(path: Path, output: Path, force: bool, as_json: bool) -> None:
     """Write a model's weights to one file, for torch alone.
 
     PATH is a run's folder, of which the best checkpoint is taken, or the folder of a checkpoint. OUTPUT gets
-    model.safetensors (the weights, without the optimizers' state) and model.json (what it takes to build the model).
+    model.safetensors (the weights, without the optimizers' state, or what a model has counted) and model.json (what it
+    takes to build the model).
     """
     with quiet_stdout(as_json):
-        result = write(one_checkpoint(path), output, force)
+        from saccade.models.exported import DESCRIPTION
+
+        if not force and (output / DESCRIPTION).exists():
+            raise UserError(f"{output} has an export already: choose another folder, or replace it with --force")
+        result = write_counted(path, output) if is_counted(path) else write(one_checkpoint(path), output)
     if as_json:
         print_json(result)
     else:
         print_table(result)
 
 
-def write(checkpoint: Path, output: Path, force: bool) -> dict[str, Any]:
+def write(checkpoint: Path, output: Path) -> dict[str, Any]:
     """Export the checkpoint to the folder ``output``; the whole model passes through this process's memory.
 
     Raises:
-        UserError: ``output`` is taken or can't be written to, or the checkpoint is damaged.
+        UserError: ``output`` can't be written to, or the checkpoint is damaged.
     """
-    from saccade.cluster.training.trained import FACTS, kept_with
-    from saccade.models.exported import DESCRIPTION, ITEMS, WEIGHTS
+    from saccade.cluster.training.trained import kept_with
     from saccade.pipelines.checkpoint.reader import CheckpointReader
 
-    if not force and (output / DESCRIPTION).exists():
-        raise UserError(f"{output} has an export already: choose another folder, or replace it with --force")
     reader = CheckpointReader(checkpoint)
     reader.verify()
     tensors = {f"tables/{name}": reader.table(name, "weight") for name in reader.manifest.tables}
@@ -60,35 +62,76 @@ def write(checkpoint: Path, output: Path, force: bool) -> dict[str, Any]:
         if name.startswith("weight/"):
             tensors[f"network/{name.removeprefix('weight/')}"] = reader.network[name]
     description = {
-        "format": 1,
         "checkpoint": checkpoint.name,
         "step": reader.manifest.step,
-        "task": reader.manifest.job.get("task"),
         "job": reader.manifest.job,
         "engine": dict(reader.manifest.engine),
         "tables": {
             name: {"rows": table.rows, "dim": table.dim, "features": list(table.features)}
             for name, table in reader.manifest.tables.items()
         },
-        "tensors": {
-            name: {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
-            for name, tensor in tensors.items()
-        },
     }
-    files: list[Path] = []
-    items: list[Any] | None = None
+    artifacts = None
     if kept := kept_with(checkpoint):
         facts, artifacts = kept
         description |= _how_to_build(reader.manifest.job, facts, artifacts)
-        files = sorted(file for file in artifacts.glob("*") if file.name != FACTS)
-        items = _item_names(reader.manifest.job, artifacts)
+    return _place(checkpoint, output, tensors, description, artifacts)
+
+
+def is_counted(path: Path) -> bool:
+    """Whether it is the folder of a run that has counted a model, which has no checkpoints."""
+    return (path / "artifacts" / "counted.safetensors").is_file()
+
+
+def write_counted(run: Path, output: Path) -> dict[str, Any]:
+    """Export what a run has counted, likewise.
+
+    Raises:
+        UserError: ``output`` can't be written to.
+    """
+    from saccade.cluster.job import NextItemJob, load_job
+    from saccade.cluster.training.counting import counted_call, load_counted
+    from saccade.pipelines.records.record import read_json
+
+    job, facts, artifacts = load_job(run / "job.yaml"), read_json(run / "run.json")["facts"], run / "artifacts"
+    assert isinstance(job, NextItemJob)
+    description = {
+        "checkpoint": artifacts.name,
+        "step": 0,
+        "job": job.model_dump(mode="json"),
+        "engine": {},
+        "tables": {},
+        "facts": facts,
+        "network": _call(counted_call(job, facts["items"])),
+        "plugins": [],
+    }
+    tensors = {f"network/{name}": tensor for name, tensor in load_counted(artifacts).items()}
+    return _place(artifacts, output, tensors, description, artifacts)
+
+
+def _place(
+    source: Path, output: Path, tensors: dict[str, Any], description: dict[str, Any], artifacts: Path | None
+) -> dict[str, Any]:
+    """Complete the description, write everything, and say what was written."""
+    from saccade.cluster.training.trained import FACTS
+    from saccade.models.exported import DESCRIPTION, ITEMS, WEIGHTS
+
+    shapes = {
+        name: {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
+        for name, tensor in tensors.items()
+    }
+    job = description["job"]
+    description = {"format": 1, "task": job.get("task"), **description, "tensors": shapes}
+    files = [] if artifacts is None else sorted(file for file in artifacts.glob("*") if file.name != FACTS)
+    files = [file for file in files if file.name != "counted.safetensors"]
+    items = None if artifacts is None else _item_names(job, artifacts)
     try:
         _write_files(output, tensors, description, files, items)
     except OSError as error:
         raise UserError(f"can't write to {output} ({error.strerror or error}): mend that or choose another") from None
     count = sum(tensor.numel() for tensor in tensors.values())
     names = [WEIGHTS, DESCRIPTION, *([ITEMS] if items is not None else []), *(file.name for file in files)]
-    return {"checkpoint": str(checkpoint), "output": str(output), "parameters": count, "files": ", ".join(names)}
+    return {"checkpoint": str(source), "output": str(output), "parameters": count, "files": ", ".join(names)}
 
 
 def _write_files(

@@ -21,6 +21,11 @@ def all_checkpoints(path: Path) -> list[Path]:
     found = checkpoints(path / "checkpoints") or checkpoints(path)
     if found:
         return found
+    if (path / "artifacts" / "counted.safetensors").is_file():
+        raise UserError(
+            f"{path} has no checkpoint: its model was counted, and is in its artifacts. `saccade evaluate`, `predict`, "
+            "`recommend` and `checkpoint export` take the run's folder"
+        )
     what = "has no checkpoint" if path.is_dir() else "is a file" if path.exists() else "doesn't exist"
     raise UserError(f"{path} {what}: give a run's folder, or the folder step-… of one of its checkpoints")
 

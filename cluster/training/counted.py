@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from saccade.cluster.job import NextItemJob, parse_job
-from saccade.cluster.training.counting import counted_engine
+from saccade.cluster.training.counting import counted_engine, load_counted
 from saccade.cluster.training.sources import open_source
 from saccade.cluster.training.tasks import make_task
 from saccade.cluster.training.transforms import load_transforms
@@ -37,7 +37,7 @@ def measure_counted(job: NextItemJob, facts: dict[str, Any], artifacts: Path, sp
         rank=0,
         world_size=1,
     )
-    return evaluate(counted_engine(job, facts["items"], artifacts), task, reader, split)
+    return evaluate(counted_engine(job, facts["items"], load_counted(artifacts)), task, reader, split)
 
 
 def evaluate_counted(arguments: dict[str, Any]) -> None:

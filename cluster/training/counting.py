@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from saccade.cluster.job import NextItemJob
 from saccade.cluster.job.next_item_models import ItemKnn
@@ -28,7 +30,7 @@ def count(job: NextItemJob, source: Source, holdout: Holdout, items: int, artifa
 
     The items' own counts are there already.
     """
-    model = _empty(job, items)
+    model = counted_call(job, items)()
     if isinstance(model, Popularity):
         model.fit(load_counts(artifacts))
     else:
@@ -38,15 +40,23 @@ def count(job: NextItemJob, source: Source, holdout: Holdout, items: int, artifa
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, artifacts / COUNTED)
 
 
-def _empty(job: NextItemJob, items: int) -> Popularity | ItemKNN:
+def counted_call(job: NextItemJob, items: int) -> partial[Popularity] | partial[ItemKNN]:
+    """What builds the job's model, in which nothing has been counted yet."""
     if isinstance(job.model, ItemKnn):
-        return ItemKNN(items, job.model.neighbours, job.model.shrinkage, job.model.last)
+        chosen = job.model.model_dump(include={"neighbours", "shrinkage", "last"})
+        return partial(ItemKNN, items=items, **chosen)
     assert isinstance(job.model, PopularityModel)
-    return Popularity(items)
+    return partial(Popularity, items=items)
 
 
-def counted_engine(job: NextItemJob, items: int, artifacts: Path) -> CountedEngine:
-    """The engine of what ``count`` has kept."""
-    model: nn.Module = _empty(job, items)
-    model.load_state_dict(load_file(artifacts / COUNTED))
+def load_counted(artifacts: Path) -> dict[str, Tensor]:
+    """What ``count`` has kept, by the names of the model's buffers."""
+    found: dict[str, Tensor] = load_file(artifacts / COUNTED)
+    return found
+
+
+def counted_engine(job: NextItemJob, items: int, counted: Mapping[str, Tensor]) -> CountedEngine:
+    """The engine of what ``load_counted`` gave, or an export had."""
+    model: nn.Module = counted_call(job, items)()
+    model.load_state_dict(dict(counted))
     return CountedEngine(model)

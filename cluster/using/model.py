@@ -13,10 +13,10 @@ from saccade.cluster.job import Job, NextItemJob, parse_job
 from saccade.cluster.job.load import apply_override
 from saccade.cluster.job.next_item_models import Counted
 from saccade.cluster.parts.check import check_parts
-from saccade.cluster.training.counting import counted_engine
+from saccade.cluster.training.counting import counted_engine, load_counted
 from saccade.cluster.training.engines import choose_device
 from saccade.cluster.training.tasks import make_task
-from saccade.cluster.training.trained import Trained, find_trained
+from saccade.cluster.training.trained import find_trained
 from saccade.cluster.training.transforms import load_transforms
 from saccade.models.exported import DESCRIPTION, WEIGHTS, read_export
 from saccade.pipelines.checkpoint.manifest import NAME as MANIFEST
@@ -75,7 +75,8 @@ def _trained(path: Path) -> Model:
     trained = find_trained(path, [ONE_PROCESS])
     check_parts(trained.job, trained.run)
     if isinstance(trained.job, NextItemJob) and isinstance(trained.job.model, Counted):
-        return _counted(trained, trained.job)
+        counted = load_counted(trained.artifacts)
+        return _counted(trained.job, trained.facts, trained.artifacts, counted, trained.checkpoint)
     checkpoint = CheckpointReader(trained.checkpoint)
     names = [name for name in checkpoint.network if name.startswith("weight/")]
     network = {name.removeprefix("weight/"): checkpoint.network[name] for name in names}
@@ -84,10 +85,12 @@ def _trained(path: Path) -> Model:
     return _model(trained.job, trained.facts, trained.artifacts, network, tables, step, trained.checkpoint)
 
 
-def _counted(trained: Trained, job: NextItemJob) -> Model:
-    task = make_task(job, trained.facts, trained.artifacts)
-    scores = CountedScores(task, counted_engine(job, trained.facts["items"], trained.artifacts))
-    return Model(job, trained.facts, task, load_transforms(job, trained.artifacts), scores, trained.checkpoint)
+def _counted(
+    job: NextItemJob, facts: Mapping[str, Any], artifacts: Path, counted: Mapping[str, Tensor], source: Path
+) -> Model:
+    task = make_task(job, facts, artifacts)
+    scores = CountedScores(task, counted_engine(job, facts["items"], counted))
+    return Model(job, facts, task, load_transforms(job, artifacts), scores, source)
 
 
 def _exported(folder: Path) -> Model:
@@ -101,6 +104,8 @@ def _exported(folder: Path) -> Model:
     apply_override(values, ONE_PROCESS)
     job = parse_job(values)
     network = {n.removeprefix("network/"): t for n, t in tensors.items() if n.startswith("network/")}
+    if isinstance(job, NextItemJob) and isinstance(job.model, Counted):
+        return _counted(job, description["facts"], folder, network, folder)
     tables = {n.removeprefix("tables/"): t for n, t in tensors.items() if n.startswith("tables/")}
     step = int(description.get("engine", {}).get("steps", 0))
     return _model(job, description["facts"], folder, network, tables, step, folder)

@@ -15,6 +15,7 @@ from tests.plugins.hybrid.models import ITEMS, histories
 
 from saccade import load
 from saccade.cluster.cli.main import run
+from saccade.models.exported import load_exported
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.tasks.two_towers import NextItemByTowers
 
@@ -107,6 +108,28 @@ def exported_scores(folder: Path, exported: Path, data: Path) -> torch.Tensor:
     if isinstance(export.task, NextItemByTowers):
         rows = export.output(export.task.of_rows(torch.arange(len(rows))))
     return output @ rows.T
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_what_was_counted_is_exported(
+    name: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    called(capsys, "train", *job(tmp_path, data, name), "--json")
+    found, asked = tmp_path / "exported", histories(120)["history"].to_pylist()
+    wrote = called(capsys, "checkpoint", "export", tmp_path / name, found, "--json")
+    assert wrote["parameters"] > 0
+    expected = load(tmp_path / name).recommend(asked, 4)
+    again = load(found).recommend(asked, 4)
+    assert again.items == expected.items
+    assert again.scores == expected.scores
+    alone = load_exported(found)
+    items, scores = alone.recommend(asked, 4)
+    assert scores == expected.scores
+    for mine, history in zip(items, asked, strict=True):  # ties may be in another order
+        assert len(set(mine) - set(history)) == 4
+    with pytest.raises(ValueError, match="makes no vectors"):
+        alone.embed(asked)
+    assert "has no checkpoint: its model was counted" in mistake("checkpoint", "inspect", tmp_path / name)
 
 
 def test_items_are_counted_without_those_that_are_held_out(
