@@ -14,6 +14,7 @@ from saccade.cluster.explaining.row import look
 from saccade.cluster.explaining.subject import ROWS, first_rows, open_subject
 from saccade.cluster.explaining.token_names import read_item_names
 from saccade.cluster.job import NextItemJob, load_job
+from saccade.cluster.job.next_item_models import Counted
 from saccade.cluster.parts.check import check_parts
 from saccade.cluster.report.attention import FILE, FOLDER, HeatMaps
 from saccade.cluster.training.best import best_checkpoint
@@ -60,6 +61,8 @@ def explain(
     """
     job = load_job(run / "job.yaml", overrides).resolved(Path.cwd())
     check_parts(job, run)
+    if isinstance(job.model, Counted):
+        raise UserError(f"{run} has no attention to look at: {job.model.name} counts items")
     subject = open_subject(job, read_json(run / "run.json")["facts"], run / "artifacts", best_checkpoint(run), split)
     if names is not None and not isinstance(job, NextItemJob):
         raise UserError(f"--names gives the names of items, but {run} is a run of {job.task}: leave it out")

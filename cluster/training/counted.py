@@ -12,6 +12,7 @@ from typing import Any
 
 from saccade.cluster.job import NextItemJob, parse_job
 from saccade.cluster.training.counting import counted_engine, load_counted
+from saccade.cluster.training.record import note_start
 from saccade.cluster.training.sources import open_source
 from saccade.cluster.training.tasks import make_task
 from saccade.cluster.training.transforms import load_transforms
@@ -21,6 +22,7 @@ from saccade.pipelines.records.progress import Progress
 from saccade.pipelines.records.record import write_json
 from saccade.pipelines.task import Split
 from saccade.pipelines.training.evaluate import Measured, evaluate
+from saccade.pipelines.training.state import TrainingState
 
 
 def measure_counted(job: NextItemJob, facts: dict[str, Any], artifacts: Path, split: Split) -> Measured:
@@ -65,6 +67,10 @@ def run_counted(arguments: dict[str, Any]) -> None:
     job, folder = parse_job(arguments["job"]), Path(arguments["folder"])
     assert isinstance(job, NextItemJob)
     progress = Progress(folder)
+    engine = counted_engine(job, arguments["facts"]["items"], load_counted(folder / "artifacts"))
+    seconds = 0.0
+    history = History(folder / "history.jsonl", lambda: seconds)
+    trackers = note_start(job, folder, engine, TrainingState(), history, progress)
     progress.update(phase="evaluating")
     metrics: dict[str, float] = {}
     report: dict[str, Any] = {}
@@ -76,7 +82,6 @@ def run_counted(arguments: dict[str, Any]) -> None:
         shown = "  ".join(f"{name} {value:.4f}" for name, value in sorted(measured.metrics.items()))
         progress.message(f"{job.model.name}: {shown}")
     seconds = time.monotonic() - began
-    History(folder / "history.jsonl", lambda: seconds).log(0, metrics)
     result = {
         "run": str(folder),
         "metrics": metrics,
@@ -89,5 +94,8 @@ def run_counted(arguments: dict[str, Any]) -> None:
         "wall_seconds": round(seconds, 1),
         **report,
     }
+    for tracker in trackers:
+        tracker.log(0, metrics)
+        tracker.finish(result)
     write_json(folder / "result.json", result)
     progress.update(phase="done", fraction=1.0, eta_seconds=0.0)

@@ -129,6 +129,7 @@ def test_what_was_counted_is_exported(
         assert len(set(mine) - set(history)) == 4
     with pytest.raises(ValueError, match="makes no vectors"):
         alone.embed(asked)
+    assert f"has no attention to look at: {name} counts items" in mistake("explain", tmp_path / name)
     assert "has no checkpoint: its model was counted" in mistake("checkpoint", "inspect", tmp_path / name)
 
 
