@@ -19,6 +19,7 @@ from saccade.pipelines.engines.precision import Precision, autocast
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.optimizers import NetworkOptimizer
 from saccade.plugins.deepspeed import full_tensors
+from saccade.plugins.deepspeed.shared_backend import use_shared_memory
 
 
 class _Autocast(nn.Module):
@@ -98,9 +99,7 @@ class ZeroNetwork:
             config=config,
             dist_init_required=False,
         )
-        # Without ZeRO there is one sum of whole gradients to make, for which ranks of one machine have a faster way.
-        self.sums = not zero_stage and collective.world_size > 1
-        self.engine.enable_backward_allreduce = not self.sums
+        use_shared_memory()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         """The network's output; a collective under ZeRO 3."""
@@ -121,12 +120,6 @@ class ZeroNetwork:
         self.engine.backward(loss)
         if not self.engine.is_gradient_accumulation_boundary():
             self.engine.step()
-        elif self.sums:
-            gradients = self._gradients()
-            flat = torch.cat([gradient.flatten() for gradient in gradients])
-            mean = self.collective.sum(flat).div_(self.collective.world_size)
-            for gradient, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
-                gradient.copy_(part.view_as(gradient))
 
     def squares(self) -> float:
         """This rank's share of the sum of the squares of the reduced gradient's elements."""
