@@ -1,4 +1,4 @@
-"""Sums over the ranks of one machine, through memory that they share.
+"""Sums, gathers and exchanges over the ranks of one machine, through memory that they share.
 
 Gloo takes 1 to 2.5 ms for the smallest tensor between two processes of one machine, and as much of a core: messages
 wake threads of its own on both sides, and a training step has several. Here a rank copies its tensor into its own
@@ -9,7 +9,7 @@ DeepSpeed has such a sum too, which turns in a loop until the others are there, 
 peer was killed never finds out, and neither signals nor its other threads get through. This one sleeps and looks.
 
 Places alternate between two rooms: whoever writes into a room for the second time has seen all ranks count up in the
-other one, for which they had to be through with this one. So each sum waits once.
+other one, for which they had to be through with this one. So a sum waits once.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class SharedMemory:
         """
         flat = tensor.contiguous().view(-1)
         for piece in _pieces(flat):
-            places = self._exchange(piece)
+            places = [place[: len(piece)] for place in self._exchange(piece)]
             operation(places[0], places[1], out=piece)
             for place in places[2:]:
                 operation(piece, place, out=piece)
@@ -91,16 +91,43 @@ class SharedMemory:
         flat, begin = tensor.contiguous().view(-1), 0
         for piece in _pieces(flat):
             end = begin + len(piece)
-            torch.stack(self._exchange(piece), out=gathered.view(len(gathered), -1)[:, begin:end])
+            for rank, place in enumerate(self._exchange(piece)):
+                gathered.view(len(gathered), -1)[rank, begin:end] = place[: len(piece)]
             begin = end
         return gathered
 
+    def deal(self, flat: Tensor, counts: Sequence[int]) -> Tensor:
+        """Give each rank its own part of a tensor: an all-to-all.
+
+        A collective, of which each rank may bring another number of elements.
+
+        Args:
+            flat: [n] on the host, the parts for all ranks in rank order.
+            counts: elements of each part.
+
+        Returns:
+            [m], what all ranks had for this one, in rank order.
+
+        Raises:
+            RuntimeError: another rank has ended.
+        """
+        table = self.gather(torch.tensor(counts, dtype=torch.int64))  # [from, to]
+        starts = (table.cumsum(1) - table)[:, self._rank].tolist()
+        sizes = table[:, self._rank].tolist()
+        received, room = flat.new_empty(sum(sizes)), CAPACITY // flat.element_size()
+        for first in range(0, int(table.sum(1).max()), room):
+            places = self._exchange(flat[first : first + room])
+            for part, start, place in zip(received.split(sizes), starts, places, strict=True):
+                low, high = max(start, first), min(start + len(part), first + room)
+                if low < high:
+                    part[low - start : high - start] = place[low - first : high - first]
+        return received
+
     def _exchange(self, piece: Tensor) -> tuple[Tensor, ...]:
-        """All ranks' pieces, to be read until the next call."""
+        """All ranks' places, with their pieces at the front, to be read until the next call."""
         self._done += 1
-        room = self._rooms[self._done % 2, :, : piece.numel() * piece.element_size()]
-        places = room.view(piece.dtype).unbind(0)
-        places[self._rank].copy_(piece)
+        places = self._rooms[self._done % 2].view(piece.dtype).unbind(0)
+        places[self._rank][: len(piece)] = piece
         self._counts[self._rank] = self._done
         self._wait()
         return places

@@ -24,6 +24,7 @@ from saccade.pipelines.shard import TableShard
 from saccade.plugins.torchrec.kernel import Kernel, Sharder, kernels
 from saccade.plugins.torchrec.plan import PREFIX, Placement, config, empty_collection
 from saccade.plugins.torchrec.row_blocks import RowBlocks
+from saccade.plugins.torchrec.shared_group import exchange_group
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +84,8 @@ class ShardedTables:
             world_size=collective.world_size,
             device_type=device.type,
         )
-        group = torch.distributed.group.WORLD
-        assert group is not None
-        self.collection = sharder.shard(collection, plan, ShardingEnv.from_process_group(group), device)
+        env = ShardingEnv.from_process_group(exchange_group(device))
+        self.collection = sharder.shard(collection, plan, env, device)
         self._keys = [feature for _, block, _ in known.values() for feature in block.features]
         self._parts = self._find_parts(known)
         self._looked_up: dict[str, Tensor] = {}
