@@ -38,8 +38,12 @@ HEAD = 4096
 SPINS = 200
 """Looks at a count, some 15 us, before the others get the core."""
 
-PAUSE_S = 2e-5
-"""From then on, from one look to the next; the kernel makes 0.1 ms of it."""
+PAUSE_S, LONG_PAUSE_S = 2e-5, 1e-3
+"""From then on, from one look to the next; the kernel makes 0.1 ms of the first. The second is for who waits long, for a
+rank that still reads or writes."""
+
+LONG = 5000
+"""Looks after which a rank waits long, half a second."""
 
 LIVING_S = 0.5
 """How often a rank that waits looks whether the others still live."""
@@ -141,7 +145,7 @@ class SharedMemory:
                 looks += 1
                 if looks < SPINS:
                     continue
-                time.sleep(PAUSE_S)
+                time.sleep(PAUSE_S if looks < LONG else LONG_PAUSE_S)
                 if looks % 256 == 0 and time.monotonic() - asked > LIVING_S:
                     self._see_that_all_live()
                     asked = time.monotonic()
