@@ -39,8 +39,8 @@ SPINS = 200
 """Looks at a count, some 15 us, before the others get the core."""
 
 PAUSE_S, LONG_PAUSE_S = 2e-5, 1e-3
-"""From then on, from one look to the next; the kernel makes 0.1 ms of the first. The second is for who waits long, for a
-rank that still reads or writes."""
+"""From then on, from one look to the next; the kernel makes 0.1 ms of the first. The second is for who waits long, as
+for a rank that still reads or writes."""
 
 LONG = 5000
 """Looks after which a rank waits long, half a second."""
