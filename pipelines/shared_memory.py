@@ -136,6 +136,12 @@ class SharedMemory:
         self._wait()
         return places
 
+    def close(self) -> None:
+        """Let go of the other ranks' processes; not a collective, and nothing can be asked afterwards."""
+        for end in self._ends:
+            os.close(end)
+        self._ends = {}
+
     def _wait(self) -> None:
         """Until all ranks have counted as far as this one."""
         counts, wanted = self._counts, self._done
@@ -175,6 +181,8 @@ def share_memory() -> SharedMemory | None:
     global _shared
     group = dist.group.WORLD
     if _shared[0] is not group:
+        if _shared[1] is not None:
+            _shared[1].close()
         _shared = (group, _make())
     return _shared[1]
 
