@@ -115,7 +115,7 @@ class ExportedModel:
             yield from ((*found, self._compared) for found in self._outputs(histories))
             return
         # Their own scores are a batch's table, and unit vectors its queries.
-        for rows, batch in self._packed(histories, SCORES // self._items_known):
+        for rows, batch in self._packed(histories, max(1, SCORES // self._items_known)):
             yield rows, batch, torch.eye(len(rows)), self.network(batch).T
 
     def _packed(
@@ -124,7 +124,7 @@ class ExportedModel:
         """Numbers of histories of similar length, ``most`` at most, and their ids."""
         ids = [torch.tensor([self._id(item) for item in history], dtype=torch.int64) for history in histories]
         for together in _batches([len(history) for history in ids], self._longest):
-            size = max(1, most or len(together))
+            size = most or len(together)
             for rows in (together[first : first + size] for first in range(0, len(together), size)):
                 yield rows, Jagged.pack([ids[row] for row in rows])
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from saccade.cluster.cli.checkpoint_path import one_checkpoint
+from saccade.cluster.cli.checkpoint_path import is_counted, one_checkpoint
 from saccade.cluster.cli.examples import examples
 from saccade.cluster.cli.output import json_option, print_json, print_table, quiet_stdout
 from saccade.pipelines.errors import UserError
@@ -78,11 +78,6 @@ def write(checkpoint: Path, output: Path) -> dict[str, Any]:
     return _place(checkpoint, output, tensors, description, artifacts)
 
 
-def is_counted(path: Path) -> bool:
-    """Whether it is the folder of a run that has counted a model, which has no checkpoints."""
-    return (path / "artifacts" / "counted.safetensors").is_file()
-
-
 def write_counted(run: Path, output: Path) -> dict[str, Any]:
     """Export what a run has counted, likewise.
 
@@ -113,6 +108,7 @@ def _place(
     source: Path, output: Path, tensors: dict[str, Any], description: dict[str, Any], artifacts: Path | None
 ) -> dict[str, Any]:
     """Complete the description, write everything, and say what was written."""
+    from saccade.cluster.training.counting import COUNTED
     from saccade.cluster.training.trained import FACTS
     from saccade.models.exported import DESCRIPTION, ITEMS, WEIGHTS
 
@@ -122,8 +118,9 @@ def _place(
     }
     job = description["job"]
     description = {"format": 1, "task": job.get("task"), **description, "tensors": shapes}
-    files = [] if artifacts is None else sorted(file for file in artifacts.glob("*") if file.name != FACTS)
-    files = [file for file in files if file.name != "counted.safetensors"]
+    files = (
+        [] if artifacts is None else sorted(file for file in artifacts.glob("*") if file.name not in (FACTS, COUNTED))
+    )
     items = None if artifacts is None else _item_names(job, artifacts)
     try:
         _write_files(output, tensors, description, files, items)

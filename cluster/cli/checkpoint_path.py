@@ -7,6 +7,13 @@ from pathlib import Path
 from saccade.pipelines.errors import UserError
 
 
+def is_counted(path: Path) -> bool:
+    """Whether it is the folder of a run that has counted a model, which has no checkpoints."""
+    from saccade.cluster.training.counting import COUNTED
+
+    return (path / "artifacts" / COUNTED).is_file()
+
+
 def all_checkpoints(path: Path) -> list[Path]:
     """The checkpoint at ``path``, or all of those of the run at ``path``, oldest first.
 
@@ -21,7 +28,7 @@ def all_checkpoints(path: Path) -> list[Path]:
     found = checkpoints(path / "checkpoints") or checkpoints(path)
     if found:
         return found
-    if (path / "artifacts" / "counted.safetensors").is_file():
+    if is_counted(path):
         raise UserError(
             f"{path} has no checkpoint: its model was counted, and is in its artifacts. `saccade evaluate`, `predict`, "
             "`recommend` and `checkpoint export` take the run's folder"

@@ -16,6 +16,7 @@ from saccade.cluster.training.record import note_start
 from saccade.cluster.training.sources import open_source
 from saccade.cluster.training.tasks import make_task
 from saccade.cluster.training.transforms import load_transforms
+from saccade.pipelines.engines.counted import CountedEngine
 from saccade.pipelines.order.reader import Reader
 from saccade.pipelines.records.history import History
 from saccade.pipelines.records.progress import Progress
@@ -25,7 +26,9 @@ from saccade.pipelines.training.evaluate import Measured, evaluate
 from saccade.pipelines.training.state import TrainingState
 
 
-def measure_counted(job: NextItemJob, facts: dict[str, Any], artifacts: Path, split: Split) -> Measured:
+def measure_counted(
+    job: NextItemJob, facts: dict[str, Any], artifacts: Path, split: Split, engine: CountedEngine
+) -> Measured:
     """Measure a split, in this process."""
     task, transforms = make_task(job, facts, artifacts), load_transforms(job, artifacts)
     reader = Reader(
@@ -39,7 +42,7 @@ def measure_counted(job: NextItemJob, facts: dict[str, Any], artifacts: Path, sp
         rank=0,
         world_size=1,
     )
-    return evaluate(counted_engine(job, facts["items"], load_counted(artifacts)), task, reader, split)
+    return evaluate(engine, task, reader, split)
 
 
 def evaluate_counted(arguments: dict[str, Any]) -> None:
@@ -47,7 +50,9 @@ def evaluate_counted(arguments: dict[str, Any]) -> None:
     began = time.monotonic()
     job, run = parse_job(arguments["job"]), Path(arguments["run"])
     assert isinstance(job, NextItemJob)
-    measured = measure_counted(job, arguments["facts"], run / "artifacts", arguments["split"])
+    artifacts, facts = run / "artifacts", arguments["facts"]
+    engine = counted_engine(job, facts["items"], load_counted(artifacts))
+    measured = measure_counted(job, facts, artifacts, arguments["split"], engine)
     seconds = time.monotonic() - began
     result = {
         "run": str(run),
@@ -77,7 +82,7 @@ def run_counted(arguments: dict[str, Any]) -> None:
     events = 0
     splits: tuple[Split, ...] = ("valid", "test") if job.evaluate.at_end else ("valid",)
     for split in splits:
-        measured = measure_counted(job, arguments["facts"], folder / "artifacts", split)
+        measured = measure_counted(job, arguments["facts"], folder / "artifacts", split, engine)
         metrics, report, events = metrics | measured.metrics, measured.report, events + measured.events
         shown = "  ".join(f"{name} {value:.4f}" for name, value in sorted(measured.metrics.items()))
         progress.message(f"{job.model.name}: {shown}")

@@ -44,7 +44,7 @@ class SharedGroup(dist.ProcessGroup):
 
 
 def exchange_group(device: torch.device) -> dist.ProcessGroup:
-    """A group of all ranks for look-ups in tables on ``device``. A collective at its first call."""
+    """A group of all ranks for look-ups in tables on ``device``. A collective."""
     world = dist.group.WORLD
     assert world is not None
     memory = share_memory() if device.type == "cpu" and dist.get_world_size() > 1 else None
