@@ -16,6 +16,10 @@ class Evaluate(Section):
     every: int = Field(default=1, ge=1)
     """Epochs from one evaluation on the valid split to the next."""
 
+    fraction: float = Field(default=1.0, gt=0.0, le=1.0)
+    """The part of the valid split's rows that is measured while training, the same rows each time: 0.5 is every second
+    row. The test split and `saccade evaluate` are measured whole."""
+
     tokens: int = Field(default=8192, ge=1)
     """Token budget of a micro-batch in evaluation and prediction."""
 

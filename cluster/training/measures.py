@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from saccade.cluster.job import Job, NextItemJob
@@ -50,6 +51,23 @@ def holdout_of(job: NextItemJob) -> Holdout:
     if data.valid_from is None or data.test_from is None or data.times is None:
         return LEAVE_ONE_OUT
     return ByTime(data.times, data.valid_from, data.test_from)
+
+
+def check_fraction(job: Job, rows: int) -> str | None:
+    """What must be said of metrics that are measured on a part of the valid split's ``rows``, if on a part.
+
+    Raises:
+        UserError: the part is none of them.
+    """
+    fraction = job.evaluate.fraction
+    chosen = math.floor(fraction * rows)
+    if rows and not chosen:
+        raise UserError(
+            f"evaluate.fraction={fraction:g} leaves none of the valid split's {rows} rows: choose {1 / rows:.2g} or more"
+        )
+    if chosen == rows:
+        return None
+    return f"evaluate.fraction={fraction:g}: metrics named valid/* are of {chosen} rows of {rows}, always the same"
 
 
 def caution(job: Job) -> str | None:

@@ -10,8 +10,10 @@ from saccade.pipelines.task import Split, Task
 from saccade.pipelines.transforms.chain import Chain
 
 
-def make_reader(job: Job, task: Task, split: Split, collective: Collective, transforms: Chain) -> Reader:
-    """This rank's reader of a split, in the global order that the job fixes."""
+def make_reader(
+    job: Job, task: Task, split: Split, collective: Collective, transforms: Chain, fraction: float = 1.0
+) -> Reader:
+    """This rank's reader of a split, or of a fraction of its rows, in the global order that the job fixes."""
     return Reader(
         open_source(job, split, task.columns, transforms),
         task,
@@ -22,4 +24,5 @@ def make_reader(job: Job, task: Task, split: Split, collective: Collective, tran
         tokens=job.train.tokens if split == "train" else job.evaluate.tokens,
         rank=collective.rank,
         world_size=collective.world_size,
+        fraction=fraction,
     )

@@ -18,8 +18,10 @@ from saccade.cluster.parts.listing import plugin_packages
 from saccade.cluster.progress import follow
 from saccade.cluster.training.counted import run_counted
 from saccade.cluster.training.facts import gather_facts
+from saccade.cluster.training.measures import check_fraction
 from saccade.cluster.training.record import check_tracking, data_facts
 from saccade.cluster.training.run import check_workers, run_on_workers
+from saccade.cluster.training.sources import has_split, open_source
 from saccade.cluster.training.storage import storage_errors
 from saccade.cluster.training.tasks import make_task
 from saccade.cluster.training.trained import FACTS, find_fitted
@@ -93,7 +95,10 @@ def _begin(job: Job, folder: Path, fresh: bool) -> dict[str, Any]:
     shutil.rmtree(fitted, ignore_errors=True)
     fitted.mkdir()
     facts = gather_facts(job, fitted, find_fitted(job, None if fresh else folder))
-    data = data_facts(job, make_task(job, facts, fitted).columns, load_transforms(job, fitted))
+    columns, transforms = make_task(job, facts, fitted).columns, load_transforms(job, fitted)
+    if job.evaluate.fraction < 1.0 and has_split(job, "valid"):
+        check_fraction(job, open_source(job, "valid", columns, transforms).rows)
+    data = data_facts(job, columns, transforms)
     known = read_json(folder / "run.json") if (folder / "run.json").exists() and not fresh else {}
     before = known.get("data", data)
     if before["fingerprint"] != data["fingerprint"]:

@@ -12,7 +12,7 @@ from saccade.cluster.explaining.leave import leave_heat_maps
 from saccade.cluster.job import Job, parse_job
 from saccade.cluster.training.begin import begin
 from saccade.cluster.training.engines import choose_device, make_engine
-from saccade.cluster.training.measures import caution
+from saccade.cluster.training.measures import caution, check_fraction
 from saccade.cluster.training.readers import make_reader
 from saccade.cluster.training.record import note_start
 from saccade.cluster.training.sources import has_split, open_source
@@ -64,7 +64,7 @@ def train_worker(arguments: dict[str, Any]) -> None:
         trackers = note_start(job, folder, engine, state, history, progress)
         reader = make_reader(job, task, "train", collective, transforms)
         stop = Stop(folder if collective.rank == 0 else None)
-        validate = _validation(job, task, transforms, engine, stop) if has_split(job, "valid") else None
+        validate = _validation(job, task, transforms, engine, stop, progress) if has_split(job, "valid") else None
         training = Training(
             engine=engine,
             task=task,
@@ -119,8 +119,12 @@ def _course(job: Job) -> Course:
     )
 
 
-def _validation(job: Job, task: Task, transforms: Chain, engine: Engine, stop: Stop) -> Callable[[], dict[str, float]]:
-    reader = make_reader(job, task, "valid", engine.collective, transforms)
+def _validation(
+    job: Job, task: Task, transforms: Chain, engine: Engine, stop: Stop, progress: Progress
+) -> Callable[[], dict[str, float]]:
+    reader = make_reader(job, task, "valid", engine.collective, transforms, job.evaluate.fraction)
+    if (said := check_fraction(job, reader.rows)) is not None:
+        progress.message(said)
     return lambda: evaluate(engine, task, reader, "valid", stop, report=False).metrics
 
 

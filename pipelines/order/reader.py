@@ -105,6 +105,7 @@ class Reader:
         tokens: the budget of a micro-batch.
         rank, world_size: rank r of W reads lanes r, r + W, …; it may have none.
         ahead: steps prepared in advance.
+        fraction: of the rows, spread evenly over the source: with 0.5 every second one, and the same in every epoch.
     """
 
     def __init__(
@@ -120,10 +121,11 @@ class Reader:
         rank: int,
         world_size: int,
         ahead: int = 2,
+        fraction: float = 1.0,
     ) -> None:
         self.source, self.task, self.split = source, task, split
         self.seed, self.window, self.tokens, self.ahead = seed, window, tokens, ahead
-        self.lanes = lanes
+        self.lanes, self.fraction = lanes, fraction
         self.mine = range(rank, lanes, world_size)
         self.batches = -(-lanes // world_size)
 
@@ -220,7 +222,8 @@ class Reader:
             following = decoding.submit(_fetch_window, cursor, lane, window + 1)
             fetched, ahead = ahead.result(), following
             read = sum(last - first for first, last in lane.rows(window))
-            examples = self.task.encode(concatenate([part.examples() for part in fetched]), self.split)
+            stored = concatenate([part.examples() for part in fetched])
+            examples = self.task.encode(stored if self.fraction == 1.0 else self._chosen(stored), self.split)
             place = (self.seed, epoch, number, window)
             passed += 0 if len(examples) else read
             pieces = cut(examples.lengths, self.tokens, generator(*place, "window") if shuffle else None)
@@ -236,6 +239,11 @@ class Reader:
                 used = read * (index + 1) // len(pieces) - read * index // len(pieces)
                 yield replace(batch, seed=seed), used + passed, after
                 passed = 0
+
+    def _chosen(self, examples: Examples) -> Examples:
+        """The rows at which fraction · (row + 1) reaches the next whole number."""
+        before, after = (self.fraction * rows.double() for rows in (examples.rows, examples.rows + 1))
+        return examples.take((after.floor() > before.floor()).nonzero().squeeze(1))
 
     @cached_property
     def _empty(self) -> Batch:

@@ -76,6 +76,7 @@ JOBS: dict[str, tuple[list[str], list[str]]] = {
     "too many workers": (["run.workers=64"], ["run.workers=64", "CPUs", "lower"]),
     "too many elastic workers": (["run.workers=[64, 99]"], ["run.workers=[64, 99]", "at least 64 CPUs", "lower"]),
     "table too small": (["tables.items.rows=50"], ["part-0000", "row ", "50 rows", "tables.items.rows"]),
+    "none of the valid rows": (["evaluate.fraction=0.0001"], ["evaluate.fraction=0.0001", "none", "or more"]),
     "online without a key": (["wandb.mode=online"], ["wandb.mode", "WANDB_API_KEY", "offline"]),
 }
 

@@ -250,3 +250,21 @@ def test_an_error_in_the_source_reaches_the_consumer() -> None:
     with pytest.raises(OSError, match="disk is gone"):
         steps(reader(Memory([9] * 90, broken_from=60)))
     assert threads() == before
+
+
+@settings(max_examples=15)
+@given(lengths_of_a_source, st.integers(1, 30), st.floats(0.01, 1.0), st.integers(1, 4))
+def test_a_fraction_is_the_same_rows_on_any_number_of_workers(
+    lengths: list[int], group: int, fraction: float, workers: int
+) -> None:
+    source = Memory([n + 3 for n in lengths], group)  # all long enough to be measured
+    every = len(steps(reader(source, split="valid")))
+    found = [
+        row
+        for rank in range(workers)
+        for item in steps(reader(source, rank, workers, split="valid", fraction=fraction), until=every)
+        for batch in item.batches
+        for row in batch.rows.tolist()
+    ]
+    assert len(found) == int(fraction * len(lengths))
+    assert sorted(found) == [r for r in range(len(lengths)) if int(fraction * (r + 1)) > int(fraction * r)]
