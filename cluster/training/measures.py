@@ -63,7 +63,8 @@ def check_fraction(job: Job, rows: int) -> str | None:
     chosen = math.floor(fraction * rows)
     if rows and not chosen:
         raise UserError(
-            f"evaluate.fraction={fraction:g} leaves none of the valid split's {rows} rows: choose {1 / rows:.2g} or more"
+            f"evaluate.fraction={fraction:g} leaves none of the valid split's {rows} rows: "
+            f"choose {1 / rows:.2g} or more"
         )
     if chosen == rows:
         return None
