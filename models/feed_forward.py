@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from saccade.models.dropout import Dropout
+from saccade.models.products import Halves, Linear
 
 Activation = Literal["gelu", "relu", "silu"]
+
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "gelu": functional.gelu,
     "relu": functional.relu,
@@ -32,18 +34,17 @@ class FeedForward(nn.Module):
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation={activation!r}: choose one of {', '.join(ACTIVATIONS)}")
         self.activation = ACTIVATIONS[activation]
-        self.up = nn.Linear(dim, 2 * hidden if gated else hidden)
+        self.up = Halves(dim, 2 * hidden) if gated else Linear(dim, hidden)
         self.dropout = Dropout(dropout)
-        self.down = nn.Linear(hidden, dim)
+        self.down = Linear(hidden, dim)
         self.gated = gated
 
     def forward(self, tokens: Tensor) -> Tensor:
         """[T, D] -> [T, D]."""
-        up = self.up(tokens)
         if self.gated:
-            up, gate = up.chunk(2, dim=-1)
+            up, gate = self.up(tokens)
             hidden = self.activation(gate) * up
         else:
-            hidden = self.activation(up)
+            hidden = self.activation(self.up(tokens))
         down: Tensor = self.down(self.dropout(hidden))
         return down

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from saccade.models.jagged import Jagged
+from saccade.models.products import Linear
 
 
 class LocalMixing(nn.Module):
@@ -19,7 +20,7 @@ class LocalMixing(nn.Module):
         """``dim`` features a token; ``reach`` neighbours on each side."""
         super().__init__()
         self.reach = reach
-        self.mixing = nn.Linear((2 * reach + 1) * dim, dim)
+        self.mixing = Linear((2 * reach + 1) * dim, dim)
 
     def forward(self, tokens: Jagged) -> Tensor:
         """[T, D] -> [T, D]."""

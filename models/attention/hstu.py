@@ -16,6 +16,7 @@ from saccade.models.attention.positions.relative_time import RelativeTime
 from saccade.models.attention.scores.dot import Dot
 from saccade.models.dropout import Dropout
 from saccade.models.jagged import Jagged
+from saccade.models.products import Linear
 from saccade.models.registry import register
 
 
@@ -71,9 +72,9 @@ class HSTU(nn.Module):
         if time_buckets:
             positions.append(RelativeTime(heads, buckets=time_buckets, unit=time_unit))
         self.norm = nn.LayerNorm(dim)
-        self.projection = nn.Linear(dim, 4 * heads * self.head_dim)
+        self.projection = Linear(dim, 4 * heads * self.head_dim)
         self.attention = Attention(Dot(), SiLU(max_length), mask, positions, backend)
-        self.output = nn.Linear(heads * self.head_dim, dim)
+        self.output = Linear(heads * self.head_dim, dim)
         self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Jagged, cache: KeyValueCache | None = None, *, only_last: bool = False) -> Jagged:

@@ -11,6 +11,7 @@ from saccade.models.attention.masks.mask import Mask
 from saccade.models.dropout import Dropout
 from saccade.models.feed_forward import Activation, FeedForward
 from saccade.models.jagged import Jagged
+from saccade.models.products import Linear
 from saccade.models.registry import register
 
 
@@ -53,10 +54,10 @@ class LiGR(nn.Module):
         super().__init__()
         self.attention_norm = nn.LayerNorm(dim)
         self.attention = attention.layer(dim, heads, max_length, mask)
-        self.attention_gate = nn.Linear(dim, dim)
+        self.attention_gate = Linear(dim, dim)
         self.mlp_norm = nn.LayerNorm(dim)
         self.mlp = FeedForward(dim, hidden, dropout, activation, gated=True)
-        self.mlp_gate = nn.Linear(dim, dim)
+        self.mlp_gate = Linear(dim, dim)
         self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Jagged, cache: KeyValueCache | None = None, *, only_last: bool = False) -> Jagged:

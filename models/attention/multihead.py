@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from saccade.models.attention.attention import Attention
 from saccade.models.attention.cache import KeyValueCache
 from saccade.models.jagged import Jagged
+from saccade.models.products import Linear
 
 
 class MultiHeadAttention(nn.Module):
@@ -55,12 +56,12 @@ class MultiHeadAttention(nn.Module):
         self.attention = Attention() if attention is None else attention
         both = 2 * key_heads * self.head_dim
         if memory_dim is None:
-            self.projection = nn.Linear(dim, dim + both, bias=bias)
+            self.projection = Linear(dim, dim + both, bias=bias)
         else:
-            self.query = nn.Linear(dim, dim, bias=bias)
-            self.memory = nn.Linear(memory_dim, both, bias=bias)
+            self.query = Linear(dim, dim, bias=bias)
+            self.memory = Linear(memory_dim, both, bias=bias)
         self.crosses = memory_dim is not None
-        self.output = nn.Linear(dim, dim, bias=bias)
+        self.output = Linear(dim, dim, bias=bias)
 
     def forward(
         self,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from saccade.models.products import linear
+
 SMALL_PRODUCT = 400
 """Multiplications up to which torch's batched matrix product on a CPU is a plain loop: one negative of 64 elements
 takes twelve times as long by it as elementwise."""
@@ -22,7 +24,7 @@ def shared_negatives(hidden: Tensor, negatives: Tensor, target_ids: Tensor, nega
     Returns:
         [N, S].
     """
-    scores = hidden @ negatives.T
+    scores = linear(hidden, negatives)
     with torch.no_grad():  # a loss gives -inf no gradient, so autograd needn't know
         if scores.device.type != "cpu":
             return scores.masked_fill_(target_ids[:, None] == negative_ids, float("-inf"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from saccade.models.products import Linear
+
 
 class CrossNetwork(nn.Module):
     """x_{l+1} = x_0 ⊙ (W_l x_l + b_l) + x_l with x_0 = [vectors; numbers].
@@ -27,9 +29,9 @@ class CrossNetwork(nn.Module):
         super().__init__()
         width = self.width = vectors * dim + numbers
         self.layers = nn.ModuleList(
-            nn.Linear(width, width)
+            Linear(width, width)
             if rank is None
-            else nn.Sequential(nn.Linear(width, rank, bias=False), nn.Linear(rank, width))
+            else nn.Sequential(Linear(width, rank, bias=False), Linear(rank, width))
             for _ in range(crosses)
         )
 

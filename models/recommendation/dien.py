@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from saccade.models.jagged import Jagged
+from saccade.models.products import Linear
 from saccade.models.recommendation.gru import GRU
 from saccade.models.recommendation.impressions import Contrast, Impressions, Interest, seen
 from saccade.models.segments import segment_mean, segment_softmax
@@ -24,7 +25,7 @@ class DIEN(nn.Module):
         """``dim`` features of an event, of an interest and of the outcome."""
         super().__init__()
         self.extractor = GRU(dim, dim)
-        self.match = nn.Linear(dim, dim, bias=False)
+        self.match = Linear(dim, dim, bias=False)
         self.evolution = GRU(dim, dim)
 
     def forward(self, impressions: Impressions) -> Interest:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from saccade.models.jagged import Jagged, Layout
+from saccade.models.products import Linear
 
 
 class GRU(nn.Module):
@@ -22,8 +23,8 @@ class GRU(nn.Module):
         """``inputs`` features of a token, ``dim`` of the state."""
         super().__init__()
         self.dim = dim
-        self.input = nn.Linear(inputs, 3 * dim)
-        self.state = nn.Linear(dim, 3 * dim)
+        self.input = Linear(inputs, 3 * dim)
+        self.state = Linear(dim, 3 * dim)
 
     def forward(self, tokens: Jagged, attention: Tensor | None = None) -> Tensor:
         """[T, inputs] -> [T, dim], the state after each token; ``attention`` is [T]."""

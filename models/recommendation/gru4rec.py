@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import PackedSequence
 from saccade.models.dropout import Dropout
 from saccade.models.jagged import Jagged
 from saccade.models.packed import packing
+from saccade.models.products import Linear
 
 
 class GRU4Rec(nn.Module):
@@ -28,7 +29,7 @@ class GRU4Rec(nn.Module):
         self.scale = dim**0.5
         self.dropout = Dropout(dropout)
         self.gru = nn.GRU(dim, hidden, layers, dropout=dropout if layers > 1 else 0.0)
-        self.output = nn.Linear(hidden, dim)
+        self.output = Linear(hidden, dim)
 
     def forward(self, items: Jagged) -> Tensor:
         """Embedded items [T, D] -> [T, D], at each token what predicts the item after it."""

@@ -9,9 +9,11 @@ from typing import Literal
 from torch import Tensor, nn
 
 from saccade.models.dropout import Dropout
+from saccade.models.products import Linear
 from saccade.models.recommendation.dice import Dice
 
 Activation = Literal["dice", "prelu", "relu"]
+
 ACTIVATIONS: Mapping[str, Callable[[int], nn.Module]] = {
     "dice": Dice,
     "prelu": nn.PReLU,
@@ -41,7 +43,7 @@ class MLP(nn.Module):
         self.width = widths[-1]
         self.layers = nn.Sequential(
             *(
-                nn.Sequential(nn.Linear(before, after), ACTIVATIONS[activation](after), Dropout(dropout))
+                nn.Sequential(Linear(before, after), ACTIVATIONS[activation](after), Dropout(dropout))
                 for before, after in pairwise(widths)
             )
         )
@@ -61,7 +63,7 @@ class Logits(nn.Module):
         """``labels`` outputs; the other arguments are MLP's."""
         super().__init__()
         self.layers = MLP(inputs, layers, dropout, activation)
-        self.outputs = nn.Linear(self.layers.width, labels)
+        self.outputs = Linear(self.layers.width, labels)
 
     def forward(self, values: Tensor) -> Tensor:
         """[..., inputs] -> [..., labels]."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from saccade.models.jagged import Jagged
+from saccade.models.products import Linear
 
 
 class WithSideFeatures(nn.Module):
@@ -43,9 +44,9 @@ class WithSideFeatures(nn.Module):
         wrong = [name for name, width in features.items() if combine == "sum" and width not in (None, dim)]
         if wrong:
             raise ValueError(f"{wrong[0]} has {features[wrong[0]]} features: only vectors of {dim} can be summed")
-        self.numbers = nn.ModuleDict({name: nn.Linear(1, dim) for name, width in features.items() if width is None})
+        self.numbers = nn.ModuleDict({name: Linear(1, dim) for name, width in features.items() if width is None})
         whole = dim + sum(width or dim for width in features.values())
-        self.projection = nn.Linear(whole, dim) if combine == "concat" else None
+        self.projection = Linear(whole, dim) if combine == "concat" else None
         self.features = list(features)
         self.network = network if isinstance(network, nn.Module) else network()
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from saccade.models.jagged import Jagged
+from saccade.models.products import linear
 
 SCORES = 1 << 22
 """Scores that are held at a time, 16 MiB: more are no faster, and a table of millions of items needs no more memory."""
@@ -48,7 +49,7 @@ def best_items(
     owners, places = _hidden(seen, allowed, padding_rows, queries.device)
     for first, last in _blocks(choices, max(SCORES // len(queries), top_k)):
         rows = table[padding_rows + first : padding_rows + last] if allowed is None else table[allowed[first:last]]
-        block = queries @ rows.float().T
+        block = linear(queries, rows.float())
         begin, end = torch.searchsorted(places, torch.tensor([first, last], device=places.device)).tolist()
         block[owners[begin:end], places[begin:end] - first] = float("-inf")
         best = block.topk(min(top_k, last - first), dim=1)

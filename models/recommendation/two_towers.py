@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, pad
 
 from saccade.models.jagged import Jagged, last_tokens
+from saccade.models.products import Linear
 from saccade.models.recommendation.mlp import MLP
 
 
@@ -65,7 +66,7 @@ class _Tower(nn.Module):
     def __init__(self, inputs: int, layers: Sequence[int], output: int, dropout: float) -> None:
         super().__init__()
         self.hidden = MLP(inputs, layers, dropout)
-        self.output = nn.Linear(self.hidden.width, output)
+        self.output = Linear(self.hidden.width, output)
 
     def forward(self, values: Tensor) -> Tensor:
         out: Tensor = self.output(self.hidden(values))

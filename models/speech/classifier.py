@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from saccade.models.attention.choice import SINUSOIDAL, TRANSFORMER, AttentionChoice
 from saccade.models.classifier import SequenceClassifier
 from saccade.models.jagged import Jagged
+from saccade.models.products import Linear
 from saccade.models.registry import Choice
 from saccade.models.speech.log_mel import LogMel
 from saccade.models.speech.masking import SpectrogramMasking
@@ -39,7 +40,7 @@ class SpeechClassifier(nn.Module):
         self.features = features
         self.masking = SpectrogramMasking(masked_bands, masked_time)
         self.stacked = stacked
-        self.projection = nn.Linear(stacked * features.mels, dim)
+        self.projection = Linear(stacked * features.mels, dim)
         tokens = -(-max_length // stacked)
         self.positions = attention.token_positions(dim, tokens)
         self.classifier = SequenceClassifier(

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from saccade.models.products import linear, write_product
 from saccade.pipelines.batch import Batch
 from saccade.pipelines.collective import Collective
 from saccade.pipelines.engines.gradients import squares
@@ -159,8 +160,8 @@ class TableLoss:
             owner, place = block.holds(everyone.targets)
             self.loss.differentiate(scores, everyone.normalizer, owner, place, self.rows - self.padding)
             for part in block.parts:
-                found[:, part.columns].addmm_(scores, part.weight)
-                part.gradient.addmm_(scores.T, scaled[:, part.columns])
+                write_product(found[:, part.columns], scores, part.weight, accumulate=True)
+                write_product(part.gradient, scores.T, scaled[:, part.columns], accumulate=True)
         self.collective.sum(found)
         return found[everyone.own] * (factors / self.loss.temperature)[:, None]
 
@@ -179,10 +180,10 @@ class TableLoss:
     def _score(self, block: _Block, queries: Tensor) -> Tensor:
         """[N, rows of the block]."""
         if not self.columns_cut:
-            return queries @ block.parts[0].weight.T
+            return linear(queries, block.parts[0].weight)
         scores = queries.new_zeros(len(queries), block.last - block.first)
         for part in block.parts:
-            scores.addmm_(queries[:, part.columns], part.weight.T)
+            write_product(scores, queries[:, part.columns], part.weight.T, accumulate=True)
         return self.collective.sum(scores)
 
 

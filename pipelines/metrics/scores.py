@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from saccade.models.jagged import Jagged
+from saccade.models.products import write_product
 from saccade.pipelines.collective import Collective
 from saccade.pipelines.shard import TableShard
 
@@ -68,7 +69,7 @@ class TableScores:
         for shard in self.shards:
             for first, weight in enumerate(shard.weight.split(step)):
                 sums = self._sums[: len(queries) * len(weight)].view(len(queries), -1)
-                yield shard.rows[0] + first * step, self._rounded(torch.mm(queries, weight.double().T, out=sums))
+                yield shard.rows[0] + first * step, self._rounded(write_product(sums, queries, weight.double().T))
 
     def _rounded(self, sums: Tensor) -> Tensor:
         return self._scores[: sums.numel()].view_as(sums).copy_(sums)

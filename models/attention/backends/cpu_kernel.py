@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from saccade.models.attention.backends import products
+from saccade.models.attention.backends import batched
 from saccade.models.attention.backends.gathers import Gathers
 from saccade.models.attention.backends.grouping import Grouping
 from saccade.models.attention.backends.kernel_mask import KernelMask
@@ -79,8 +79,8 @@ class _SoftmaxAttention(torch.autograd.Function):
             o = rows.view(-1, group.queries, dim)
             if 0 in (group.queries, group.keys):
                 o.zero_()
-            elif products.is_short(group.keys, mask):
-                kept += products.forward(q, k, v, o, mask, scale)
+            elif batched.is_short(group.keys, mask):
+                kept += batched.forward(q, k, v, o, mask, scale)
             else:
                 four = (x.unflatten(0, (-1, heads)) for x in (q, k, v))
                 attended, total = flash_forward(*four, 0.0, mask.causal, attn_mask=mask.added, scale=scale)
@@ -113,8 +113,8 @@ class _SoftmaxAttention(torch.autograd.Function):
                     one.zero_()
                 continue
             g = of_query.gather_real(packed, number, room).view(-1, group.queries, dim)
-            if products.is_short(group.keys, mask):
-                products.backward((q, k, v, g), found, weights, mask, ctx.scale)
+            if batched.is_short(group.keys, mask):
+                batched.backward((q, k, v, g), found, weights, mask, ctx.scale)
             else:
                 four = (x.view(-1, heads, x.shape[-2], x.shape[-1]) for x in (g, q, k, v, o.view_as(g)))
                 made = flash_backward(*four, next(totals), 0.0, mask.causal, attn_mask=mask.added, scale=ctx.scale)

@@ -6,8 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.models.attention.formulas import MASKS, attention, heads, layout_of, lengths, output_and_gradients
 
+from saccade.models import products
 from saccade.models.attention.attention import Attention
-from saccade.models.attention.backends import cpu_kernel, products
+from saccade.models.attention.backends import batched, cpu_kernel
 from saccade.models.attention.masks import Causal
 from saccade.models.attention.masks.mask import Mask
 from saccade.models.jagged import Jagged, Layout
@@ -24,8 +25,9 @@ WAYS = {
 
 @pytest.fixture(params=WAYS, autouse=True)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "LEAST", 1)  # by OpenBLAS, where it is the faster one
     for name, value in WAYS[request.param].items():
-        monkeypatch.setattr(products, name, value)
+        monkeypatch.setattr(batched, name, value)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from saccade.models.attention.backends.kernel_mask import KernelMask
+from saccade.models.products import write_product
 
 SHORT = 96
 """Groups with at most so many padded keys are computed by batched products."""
@@ -54,7 +55,7 @@ def forward(q: Tensor, k: Tensor, v: Tensor, o: Tensor, mask: KernelMask, scale:
         weights = _softmax_(scores)
         if mask.blind and mask.added is not None:
             weights.unflatten(0, (len(mask.added), -1)).masked_fill_(mask.added != 0, 0.0)
-        _write(weights, _cut(v, columns), _cut(o, rows))
+        write_product(_cut(o, rows), weights, _cut(v, columns))
         kept.append(weights)
     return kept
 
@@ -78,13 +79,14 @@ def backward(
         weights, queries, gradients = next(kept), _cut(q, rows), _cut(g, rows)
         inner = _softmax_gradient_(_scaled(gradients, _cut(v, columns), scale), weights)
         of_key = _more(of_key, inner, queries, dk if last else None)
-        _write(inner, _cut(k, columns), _cut(dq, rows))
+        write_product(_cut(dq, rows), inner, _cut(k, columns))
         of_value = _more(of_value, weights, gradients, dv if last else None)
 
 
 def _more(sofar: Tensor | None, first: Tensor, second: Tensor, out: Tensor | None) -> Tensor:
     """firstᵀ second, and in its first places also the sum so far."""
-    total: Tensor = torch.bmm(first.transpose(1, 2), second, out=out)
+    total = first.new_empty(len(first), first.shape[2], second.shape[2]) if out is None else out
+    write_product(total, first.transpose(1, 2), second)
     if sofar is not None:
         total[:, : sofar.shape[1]].add_(sofar)
     return total
@@ -104,7 +106,7 @@ def _cut(values: Tensor, part: slice) -> Tensor:
 def _scaled(first: Tensor, second: Tensor, scale: float) -> Tensor:
     """``scale`` · first secondᵀ."""
     room = first.new_empty(first.shape[0], first.shape[1], second.shape[1])
-    return torch.baddbmm(room, first, second.transpose(1, 2), beta=0, alpha=scale, out=room)
+    return write_product(room, first, second.transpose(1, 2), scale=scale)
 
 
 def _softmax_(scores: Tensor) -> Tensor:
@@ -125,11 +127,3 @@ def _softmax_gradient_(gradient: Tensor, weights: Tensor) -> Tensor:
         return inner
     gradient.mul_(weights)
     return gradient.addcmul_(weights, gradient.sum(-1, keepdim=True), value=-1)
-
-
-def _write(first: Tensor, second: Tensor, out: Tensor) -> None:
-    """``out`` becomes the products; they are copied into a part of a tensor, where bmm would make them one by one."""
-    if out.is_contiguous():
-        torch.bmm(first, second, out=out)
-    else:
-        out.copy_(torch.bmm(first, second))
