@@ -37,9 +37,17 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name.startswith("saccade")]
 
 
-def records(path: Path) -> Iterator[pb.Record]:
+def records(path: Path) -> list[pb.Record]:
+    """The records of a run that has finished; W&B's service may write them a moment after ``finish`` returned."""
+    end = time.monotonic() + 20
+    while not (found := list(parse(path.read_bytes()))) or not found[-1].HasField("exit"):
+        assert time.monotonic() < end, f"the run's last record is missing: {found}"
+        time.sleep(0.05)
+    return found
+
+
+def parse(data: bytes) -> Iterator[pb.Record]:
     """The records of a ``.wandb`` file: a LevelDB log (7-byte header; blocks of 32 KiB; crc, length, type, bytes)."""
-    data = path.read_bytes()
     position, parts = 7, b""
     while position + 7 <= len(data):
         if 32768 - position % 32768 < 7:
