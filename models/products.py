@@ -21,7 +21,7 @@ LEAST = 1 << 20
 def write_product(
     out: Tensor, first: Tensor, second: Tensor, *, scale: float = 1.0, accumulate: bool = False
 ) -> Tensor:
-    """Out = scale · first second, or that added to it; without a gradient.
+    """Let out be scale · first second, or add that to it; without a gradient.
 
     Args:
         out: [M, N], or [B, M, N].
@@ -44,7 +44,7 @@ def write_product(
 
 
 def linear(tokens: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Tokens weightᵀ + bias: [..., I], [O, I] and [O] -> [..., O], as ``torch.nn.functional.linear``."""
+    """The layer ``torch.nn.functional.linear``: [..., I] tokens, [O, I] weight and [O] bias -> [..., O]."""
     usual = type(tokens) is Tensor and type(weight) in (Tensor, nn.Parameter) and not torch.compiler.is_compiling()
     fits = tokens.dim() > 1 and tokens.shape[-1] == weight.shape[-1]
     if not (usual and fits) or _library(tokens, weight, tokens.numel() * weight.shape[0]) is None:
