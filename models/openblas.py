@@ -34,12 +34,18 @@ _STRIDED: list[Any] = [_pointer, _long, _long]
 
 
 class OpenBlas:
-    """The loaded library."""
+    """The loaded library.
+
+    Attributes:
+        kernels: the processor whose kernels it has taken, as it names them (``SkylakeX``).
+    """
 
     def __init__(self, path: Path) -> None:
         # NumPy has a copy of its own, with other kernels: neither is to find the other one's.
         library = ctypes.CDLL(str(path), mode=os.RTLD_LOCAL | os.RTLD_DEEPBIND)
         library.scipy_openblas_set_num_threads64_(1)
+        library.scipy_openblas_get_corename64_.restype = ctypes.c_char_p
+        self.kernels: str = library.scipy_openblas_get_corename64_().decode()
         self._product, self._products = {}, {}
         for dtype, letter, number in ((torch.float32, "s", ctypes.c_float), (torch.float64, "d", ctypes.c_double)):
             one = self._product[dtype] = library[f"scipy_cblas_{letter}gemm64_"]

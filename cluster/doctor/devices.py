@@ -9,11 +9,14 @@ from saccade.cluster.doctor.finding import Facts, Finding
 
 
 def devices() -> Facts:
-    """The devices that torch sees and the accelerator that DeepSpeed will take."""
+    """The devices that torch sees, the accelerator that DeepSpeed will take, and what multiplies matrices on a CPU."""
     try:
         import torch
     except Exception as error:  # a broken installation raises anything
         return {"devices": f"torch can't be imported: {_first_line(error)}"}
+    from saccade.models.openblas import openblas
+
+    library = openblas()
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     gpus = ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names))
     chosen = "cuda" if names else "cpu"
@@ -21,6 +24,7 @@ def devices() -> Facts:
     return {
         "devices": f"{gpus} (CUDA {torch.version.cuda})" if gpus else "cpu",
         "accelerator": f"{accelerator} (DS_ACCELERATOR)" if accelerator else chosen,
+        "products": f"OpenBLAS, kernels for {library.kernels}; torch with more than one thread" if library else "torch",
     }
 
 
