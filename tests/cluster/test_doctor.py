@@ -154,6 +154,17 @@ def test_worst_finding_decides() -> None:
 def test_doctor_shows_this_machine(tmp_path: Path) -> None:
     done = doctor(TORCH_EXTENSIONS_DIR=str(tmp_path))
     assert done.returncode == (1 if "problem:" in done.stdout else 0)
-    for word in ("python", "torch", "accelerator", "products", "comm op", "reference", "ray", "wandb", "cores", "free at /dev/shm"):
+    for word in (
+        "python",
+        "torch",
+        "accelerator",
+        "products",
+        "comm op",
+        "reference",
+        "ray",
+        "wandb",
+        "cores",
+        "free at /dev/shm",
+    ):
         assert word in done.stdout
     assert packages.versions()["torch"] in done.stdout
