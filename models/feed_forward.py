@@ -12,7 +12,6 @@ from saccade.models.dropout import Dropout
 from saccade.models.products import Halves, Linear
 
 Activation = Literal["gelu", "relu", "silu"]
-
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "gelu": functional.gelu,
     "relu": functional.relu,

@@ -66,7 +66,7 @@ class OpenBlas:
             beta: a factor; with 0 what was in ``out`` is not read.
         """
         a, b, c = _order(first), _order(second), _order(out)
-        if a is None or b is None or c is None or c[0] is not PLAIN:
+        if a is None or b is None or c is None or c[0] != PLAIN:
             return False
         *many, rows, columns = out.shape
         inner = first.shape[-1]

@@ -13,7 +13,6 @@ from saccade.models.products import Linear
 from saccade.models.recommendation.dice import Dice
 
 Activation = Literal["dice", "prelu", "relu"]
-
 ACTIVATIONS: Mapping[str, Callable[[int], nn.Module]] = {
     "dice": Dice,
     "prelu": nn.PReLU,
