@@ -18,6 +18,7 @@ from saccade.cluster.job.next_item_models import Counted
 from saccade.cluster.parts.check import check_parts
 from saccade.cluster.report.attention import FILE, FOLDER, HeatMaps
 from saccade.cluster.training.best import best_checkpoint
+from saccade.cluster.writing import writing
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.records.record import read_json
 from saccade.pipelines.task import Split
@@ -79,13 +80,11 @@ def explain(
         maps += [show(row, layer, split, tokens) for layer in row.layers]
         numbers |= {f"row-{number}/{as_file_name(str(one.layer))}": one.weights.numpy() for one in row.layers}
         numbers[f"row-{number}/tokens"] = np.array(list(row.tokens.names), dtype=np.str_)
-    try:
+    with writing(output):
         output.mkdir(parents=True, exist_ok=True)
         pictures = save_pictures(maps, split, output)
         np.savez_compressed(output / NUMBERS, **numbers)  # type: ignore[arg-type]  # its stub knows no mapping
         HeatMaps(split, subject.step, maps).write(output)
-    except OSError as error:
-        raise UserError(f"--output {output}: can't be written ({error.strerror or error})") from None
     return {
         "run": str(run),
         "split": split,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -28,6 +26,7 @@ from saccade.cluster.training.trained import FACTS, find_fitted
 from saccade.cluster.training.transforms import load_transforms
 from saccade.cluster.training.worker import train_worker
 from saccade.pipelines.errors import UserError
+from saccade.pipelines.records.only_one import LOCK, only_one
 from saccade.pipelines.records.record import git_state, read_json, replace_text, write_json
 
 FITTED = "artifacts.new"
@@ -53,7 +52,9 @@ def train(job: Job, *, fresh: bool) -> dict[str, Any]:
     with contextlib.ExitStack() as lock:
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            lock.enter_context(_only_one(folder))
+            # Two that train one run would destroy each other's checkpoints.
+            mend = "wait for it, or give run.name another name"
+            lock.enter_context(only_one(folder, f"run {folder} is being trained", mend))
             if fresh:
                 _check_deletable(folder)
             elif done := _compare_with_existing(job, folder):
@@ -130,24 +131,6 @@ def _begin(job: Job, folder: Path, fresh: bool) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Two processes that train one run would destroy each other's checkpoints."""
-    with (folder / ".lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise UserError(
-                f"run {folder} is being trained by process {file.read().strip()}: wait for it, or give run.name "
-                "another name"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
-
-
-@contextlib.contextmanager
 def _noting_failure(folder: Path) -> Iterator[None]:
     """Let those who look at the run know that it failed; a run that was interrupted has merely stopped."""
     try:
@@ -160,7 +143,7 @@ def _noting_failure(folder: Path) -> Iterator[None]:
 
 def _check_deletable(folder: Path) -> None:
     """Let --fresh delete nothing that isn't a run."""
-    names = {path.name for path in folder.iterdir()} - {".lock", FITTED}
+    names = {path.name for path in folder.iterdir()} - {LOCK, FITTED}
     if names and "job.yaml" not in names:
         raise UserError(f"--fresh: {folder} holds no run (no job.yaml), so it isn't deleted: remove it yourself")
 
@@ -168,5 +151,5 @@ def _check_deletable(folder: Path) -> None:
 def _delete(folder: Path) -> None:
     """Remove all of a run but what the start that removes it has made."""
     for path in folder.iterdir():
-        if path.name not in (".lock", FITTED):
+        if path.name not in (LOCK, FITTED):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

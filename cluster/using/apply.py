@@ -9,6 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from saccade.cluster.using.request import Request
+from saccade.cluster.writing import writing
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.inference.file import write_file
 
@@ -30,11 +31,8 @@ def answer(request: Request, output: Path) -> dict[str, Any]:
         raise UserError(f"--output {output}: the folder {output.parent} doesn't exist")
     asked = request.application(request.open())
     began = time.monotonic()
-    with tqdm(total=asked.source.rows, unit=" rows", disable=None) as bar:
-        try:
-            count = write_file(output, asked.batches(0, asked.windows, bar.update))
-        except OSError as error:
-            raise UserError(f"--output {output}: can't be written ({error.strerror or error})") from None
+    with writing(output), tqdm(total=asked.source.rows, unit=" rows", disable=None) as bar:
+        count = write_file(output, asked.batches(0, asked.windows, bar.update))
     seconds = time.monotonic() - began
     return {
         "run": request.model,

@@ -6,6 +6,7 @@ been done: the same command does the others. How rows are cut into parts doesn't
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -18,10 +19,12 @@ from tqdm import tqdm
 
 from saccade.cluster.using.model import Model
 from saccade.cluster.using.request import Request
+from saccade.cluster.writing import writing
 from saccade.pipelines.errors import UserError
 from saccade.pipelines.inference.apply import Application
-from saccade.pipelines.inference.file import write_file
+from saccade.pipelines.inference.file import delete_unfinished, write_file
 from saccade.pipelines.memory import keep_freed_memory
+from saccade.pipelines.records.only_one import only_one
 from saccade.pipelines.records.record import read_json, write_json
 
 NAME = ".request.json"
@@ -86,10 +89,15 @@ def answer_in_parts(request: Request, output: Path, workers: int, rows: int) -> 
     asked = parts.application(model)
     count = parts.count(asked)
     _claim(parts, asked, model)
-    missing = [part for part in range(count) if not parts.file(part).exists()]
     written = 0
-    began = time.monotonic()
-    with tqdm(total=count, initial=count - len(missing), unit=" parts", disable=None) as bar:
+    with contextlib.ExitStack() as stack:
+        with writing(output):
+            doing = f"--output {output} is being written"
+            stack.enter_context(only_one(parts.output, doing, "wait for it, or name another folder"))
+            delete_unfinished(parts.output)
+        missing = [part for part in range(count) if not parts.file(part).exists()]
+        began = time.monotonic()
+        bar = stack.enter_context(tqdm(total=count, initial=count - len(missing), unit=" parts", disable=None))
 
         def done(part: int, rows: int) -> None:
             nonlocal written
@@ -126,10 +134,8 @@ def answer_part(parts: Parts) -> Callable[[int], int]:
 
     def do(part: int) -> int:
         last = min((part + 1) * windows, asked.windows)
-        try:
+        with writing(parts.output):
             return write_file(parts.file(part), asked.batches(part * windows, last, lambda rows: None))
-        except OSError as error:
-            raise UserError(f"--output {parts.output}: can't be written ({error.strerror or error})") from None
 
     return do
 
@@ -144,12 +150,10 @@ def _claim(parts: Parts, asked: Application, model: Model) -> None:
     wanted |= {"fingerprint": asked.source.fingerprint, "weights": str(model.source)}
     wanted = json.loads(json.dumps(wanted))  # as it comes back
     output = parts.output
-    try:
+    with writing(output):
         output.mkdir(parents=True, exist_ok=True)
         if not any(output.iterdir()):
             write_json(output / NAME, wanted)
-    except OSError as error:
-        raise UserError(f"--output {output}: can't be written ({error.strerror or error})") from None
     if not (output / NAME).exists():
         raise UserError(f"--output {output} has something else in it: choose an empty or a new folder")
     there = read_json(output / NAME)

@@ -12,6 +12,9 @@ import pyarrow.parquet as pq
 ROW_GROUP = 1 << 16
 """Rows of a row group: those of the top ten take 8 MiB, which is all that waits in memory."""
 
+WRITING = ".writing"
+"""How the name of a file ends that isn't whole yet."""
+
 
 def write_file(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
     """Write batches, of which there is at least one, and return their number of rows.
@@ -19,7 +22,7 @@ def write_file(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
     Raises:
         OSError: the file can't be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{WRITING}")
     writer: pq.ParquetWriter | None = None
     waiting: list[pa.RecordBatch] = []
     rows = held = 0
@@ -43,3 +46,9 @@ def write_file(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
             writer.close()
         temporary.unlink(missing_ok=True)
     return rows
+
+
+def delete_unfinished(folder: Path) -> None:
+    """Remove what killed processes had begun to write in a folder, in which none is at work."""
+    for path in folder.glob(f".*{WRITING}"):
+        path.unlink()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from tests.cluster.training.program import mistake, saccade
 from tests.cluster.using.conftest import Films
+
+from saccade.pipelines.records.only_one import only_one
 
 pytestmark = pytest.mark.slow
 
@@ -24,11 +27,15 @@ def test_parts_are_the_file_in_pieces_and_are_not_done_twice(films: Films, tmp_p
     parts = sorted((tmp_path / "next").glob("*.parquet"))
     kept = parts[0].stat().st_mtime_ns
     parts[1].unlink()  # as after a run that was stopped
+    (tmp_path / "next" / f".{parts[1].name}.1.writing").touch()
     again = saccade(*split, "--workers", 1).json
     assert (again["parts"], again["done_before"], again["rows"]) == (3, 2, 128)
     assert parts[0].stat().st_mtime_ns == kept
     assert pq.read_table(tmp_path / "next").equals(whole)
+    assert not list((tmp_path / "next").glob("*.writing"))
 
+    with only_one(tmp_path / "next", "", ""):
+        assert f"is being written by process {os.getpid()}: wait" in mistake(*split, "--workers", 1)
     assert "has parts of another request (top_k: 10 -> 3)" in mistake(*split, "--workers", 1, "--top-k", 3)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "note.txt").touch()
