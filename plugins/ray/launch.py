@@ -13,7 +13,7 @@ from typing import Any
 from saccade.pipelines.records.progress import Progress
 from saccade.plugins.ray.interrupt import ASKED, interrupt_on_signals, nobody, restored_signals, stop_file
 from saccade.plugins.ray.quiet import no_ray_messages, worker_environment
-from saccade.plugins.ray.session import Device, Workers, ray_session, waiting_for
+from saccade.plugins.ray.session import Device, Session, Workers, ray_session, waiting_for
 
 # A collective that waits longer has lost its peers. Long, because rank 0 may save or count alone meanwhile.
 COLLECTIVE_TIMEOUT_S = 1800
@@ -60,7 +60,7 @@ def launch(
     storage = storage.absolute()
     with (
         restored_signals(),
-        ray_session(workers, cpus_per_worker, device) as use_gpu,
+        ray_session(workers, cpus_per_worker, device) as session,
         no_ray_messages(),
         stop_file(storage) as file,
     ):
@@ -72,7 +72,7 @@ def launch(
             arguments,
             workers=workers,
             cpus_per_worker=cpus_per_worker,
-            use_gpu=use_gpu,
+            session=session,
             storage=storage,
             max_failures=max_failures,
             stops=stops,
@@ -86,7 +86,7 @@ def _fit(
     *,
     workers: Workers,
     cpus_per_worker: int,
-    use_gpu: bool,
+    session: Session,
     storage: Path,
     max_failures: int,
     stops: bool,
@@ -94,23 +94,20 @@ def _fit(
 ) -> None:
     from ray import cloudpickle
     from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.torch import TorchConfig
 
     from saccade.plugins.ray.failures import translate
     from saccade.plugins.ray.group import Group
+    from saccade.plugins.ray.trainer import Trainer
     from saccade.plugins.ray.worker import Work, run
 
-    class Trainer(TorchTrainer):  # type: ignore[misc]  # ray has no types here
-        """Leaves SIGINT to this module: Ray's own handler would end the driver with exit code 0."""
-
-        def _register_sigint_handler(self, controller: object) -> None:
-            pass
-
+    use_gpu = session.use_gpu
     work = Work(cloudpickle.dumps(function), arguments, Path.cwd(), storage / "logs", cpus_per_worker)
     # A name that was used before would make Ray resume from its own snapshots, which can be damaged or stale.
     name = uuid.uuid4().hex[:12]
     trainer = Trainer(
-        run,
+        alone=session.alone,
+        train_loop_per_worker=run,
         train_loop_config={"work": work},
         torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo", timeout_s=COLLECTIVE_TIMEOUT_S),
         scaling_config=ScalingConfig(

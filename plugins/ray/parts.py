@@ -90,13 +90,13 @@ def run_parts(
     workers = min(workers, len(waiting))
     if not waiting:
         return
-    with ray_session(workers, cpus_per_worker, device) as use_gpu, no_ray_messages():
+    with ray_session(workers, cpus_per_worker, device) as session, no_ray_messages():
         import ray
         from ray.exceptions import RayActorError, RayTaskError
 
-        environment = {"env_vars": worker_environment(cpus_per_worker, use_gpu)}
+        environment = {"env_vars": worker_environment(cpus_per_worker, session.use_gpu)}
         remote = ray.remote(PartWorker).options(
-            num_cpus=cpus_per_worker, num_gpus=int(use_gpu), max_restarts=0, runtime_env=environment
+            num_cpus=cpus_per_worker, num_gpus=int(session.use_gpu), max_restarts=0, runtime_env=environment
         )
         deaths: Counter[int] = Counter()
         going: dict[Any, tuple[int, Any]] = {}

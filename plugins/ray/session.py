@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -24,15 +25,28 @@ Workers = int | tuple[int, int]
 OBJECT_STORE_BYTES = 128 * 2**20
 
 
+@dataclass(frozen=True)
+class Session:
+    """A connection to Ray.
+
+    Attributes:
+        alone: whether this Ray was started for this connection, and ends with it.
+        use_gpu: whether every worker gets a GPU.
+    """
+
+    alone: bool
+    use_gpu: bool
+
+
 @contextmanager
-def ray_session(workers: Workers, cpus_per_worker: int, device: Device) -> Iterator[bool]:
+def ray_session(workers: Workers, cpus_per_worker: int, device: Device) -> Iterator[Session]:
     """Ray for the length of the block: the caller's, the one at RAY_ADDRESS (also set inside a Ray job), or a new one.
 
     What was started or joined here is left at the end; a new one then stops with all its processes.
 
     Yields:
-        Whether every worker gets a GPU: asked for by ``cuda``, and with ``auto`` where the cluster has one for each of
-        the least number of workers.
+        The connection. Workers get GPUs where ``cuda`` asks for them, and with ``auto`` where the cluster has one for
+        each of the least number of workers.
 
     Raises:
         UserError: the workers ask for more than there is, or no Ray answers at RAY_ADDRESS.
@@ -54,7 +68,7 @@ def ray_session(workers: Workers, cpus_per_worker: int, device: Device) -> Itera
         there = _resources()
         use_gpu = device == "cuda" or (device == "auto" and there.get("GPU", 0.0) >= least(workers))
         check(workers, cpus_per_worker, there, use_gpu, where)
-        yield use_gpu
+        yield Session(alone=own and not joined, use_gpu=use_gpu)
     except KeyboardInterrupt:
         stop = True  # the only way to stop the workers of a Ray that was there before
         raise

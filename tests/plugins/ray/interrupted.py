@@ -10,7 +10,12 @@ from saccade.plugins.ray.launch import launch
 
 
 def wait(arguments: dict[str, Any]) -> None:
-    (Path(arguments["folder"]) / f"started-{os.environ['RANK']}").touch()
+    from ray._private.state import state
+
+    started = Path(arguments["folder"]) / f"started-{os.environ['RANK']}"
+    actors = {actor["ActorClassName"] for actor in state.actor_table(None).values()}
+    started.with_name("writing").write_text(" ".join(sorted(actors)))
+    started.with_name("writing").rename(started)
     time.sleep(600)
 
 
